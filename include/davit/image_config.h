@@ -1,0 +1,53 @@
+/*
+ * davit/image_config.h - the image config JSON: what an image runs as and which layers it is made of.
+ */
+#ifndef DAVIT_IMAGE_CONFIG_H
+#define DAVIT_IMAGE_CONFIG_H
+
+#include <davit/digest.h>
+#include <davit/platform.h>
+
+DAVIT_BEGIN_DECLS
+
+#define DAVIT_IMAGE_CONFIG_MAX (4u << 20) /* bytes (threats C1) */
+
+typedef struct davit_image_config davit_image_config;
+
+/**
+ * Parse an image config.
+ *
+ * @param bytes  copied
+ * @param out    set on success; free with davit_image_config_free()
+ *
+ * Limits:  DAVIT_IMAGE_CONFIG_MAX bytes, 4096 diff_ids, JSON depth 32, 100 000 values
+ * Errors:  DAVIT_ETOOBIG, DAVIT_EFORMAT (among them "invalid rootfs in image configuration")
+ * Threads: any
+ * Spec:    store.md 1; pull.md 6
+ */
+DAVIT_API int davit_image_config_parse(const void *bytes, size_t size, davit_image_config **out, davit_error **err);
+/** Release; NULL is fine. */
+DAVIT_API void davit_image_config_free(davit_image_config *config);
+
+/** The exact bytes. Borrowed. */
+DAVIT_API const void *davit_image_config_bytes(const davit_image_config *config, size_t *out_size);
+/** sha256 of the exact bytes: the image id. Borrowed. */
+DAVIT_API const davit_digest *davit_image_config_id(const davit_image_config *config);
+/** Platform as written, parts empty where absent. Borrowed. */
+DAVIT_API const davit_platform *davit_image_config_platform(const davit_image_config *config);
+/** rootfs.diff_ids, bottom first. Borrowed. */
+DAVIT_API const davit_digest *davit_image_config_diff_ids(const davit_image_config *config, size_t *out_count);
+/** "created" as written, or "". Borrowed. */
+DAVIT_API const char *davit_image_config_created(const davit_image_config *config);
+
+/**
+ * The chain id of the lowest @p count layers.
+ *
+ * @param diff_ids  bottom first; at least one
+ * Errors:  DAVIT_EINVAL for no layers
+ * Spec:    store.md 1
+ */
+DAVIT_API int davit_chain_id(const davit_digest *diff_ids, size_t count, davit_digest *out, davit_error **err);
+
+DAVIT_END_DECLS
+
+#endif

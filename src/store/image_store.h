@@ -1,0 +1,50 @@
+/* store/image_store.h - images: one row for each manifest that was pulled, and the recording of a finished pull. */
+#ifndef DV_STORE_IMAGE_STORE_H
+#define DV_STORE_IMAGE_STORE_H
+
+#include "davit/descriptor.h"
+#include "davit/platform.h"
+#include "davit/reference.h"
+#include "store/store.h"
+
+typedef struct dv_image_row {
+    davit_digest manifest;
+    davit_digest config;   /* the image id */
+    davit_digest index;    /* algorithm DAVIT_DIGEST_NONE when it was not reached through an index */
+    davit_platform platform;
+    uint64_t size;         /* bytes of config and layers as stored */
+    int64_t pulled_at_s;
+} dv_image_row;
+
+typedef struct dv_image_rows {
+    dv_image_row *items;
+    size_t count;
+} dv_image_rows;
+void dv_image_rows_clear(dv_image_rows *rows);
+DV_DEFINE_AUTO(dv_image_rows, dv_image_rows_clear)
+
+int dv_image_store_list(dv_store *s, dv_image_rows *out, davit_error **err);
+/* Rows whose manifest or index is this digest, in the order they were pulled. */
+int dv_image_store_by_digest(dv_store *s, const davit_digest *digest, dv_image_rows *out, davit_error **err);
+/* Rows whose image id (config digest hex) begins with this hex prefix. */
+int dv_image_store_by_id(dv_store *s, const char *hex_prefix, dv_image_rows *out, davit_error **err);
+
+/* What a finished pull writes, in one transaction: all of it or nothing. Spec: pull.md 9. */
+typedef struct dv_pull_record {
+    const davit_reference *reference; /* tag or digest reference */
+    davit_descriptor target;          /* what the registry gave for it */
+    const dv_image_row *images;       /* pulled_at_s is filled in */
+    size_t image_count;
+    const char *repository;           /* full name that holds these blobs; NULL: not recorded */
+    const davit_digest *blobs;
+    size_t blob_count;
+} dv_pull_record;
+
+/*
+ * Reference rows (the tag, and name@digest beside it), image rows, blob sources. *out_updated: the tag did not name this
+ * target before. The digest reference of another target is a conflict that only a digest pull reports (DAVIT_ECONFLICT
+ * "cannot overwrite digest <digest>").
+ */
+int dv_image_store_record(dv_store *s, const dv_pull_record *record, bool *out_updated, davit_error **err);
+
+#endif

@@ -1,0 +1,73 @@
+/*
+ * store/ingest.h - the only door into blobs/.
+ *
+ * An ingest is a partial file `ingest/<alg>-<hex>` under an OFD lock of its owner. States: open (bytes are written, the
+ * digest runs along), then committed (checked, synced, renamed), closed (kept: the next owner resumes) or aborted
+ * (removed). Whoever gets the lock checks that the path still names that inode and that blobs/ still lacks the blob.
+ *
+ * Written in order, the file's length is the finished prefix. Written in several ranges there is a text journal
+ * `<name>.journal` beside it (first line "davit-ingest 1", discarded when unknown): it tells which spans are finished. The
+ * digest always runs in order; bytes that arrive in order are hashed from the caller's memory, the others are read back
+ * once when the prefix reaches them.
+ *
+ * Threads: one at a time for one ingest (a strand); different ingests are independent.
+ */
+#ifndef DV_STORE_INGEST_H
+#define DV_STORE_INGEST_H
+
+#include "davit/descriptor.h"
+#include "store/store.h"
+
+typedef struct dv_ingest dv_ingest;
+
+/*
+ * Become the owner of the ingest for this descriptor (size may be DAVIT_SIZE_UNKNOWN). What a dead owner left is kept;
+ * a leftover longer than the size is truncated to nothing. DAVIT_EEXIST: the blob is in the store (of that size).
+ * DAVIT_EBUSY: a live owner has it (another process, or this one). DAVIT_EUNSUPPORTED: sha384.
+ * Hashing what is there already is dv_ingest_resume()'s job, which may take long: call it on a worker.
+ */
+int dv_ingest_open(dv_store *s, const davit_descriptor *desc, dv_ingest **out, davit_error **err);
+/* A nameless ingest `ingest/new-<random>` for the same descriptor: when the owner of the named one makes no progress. */
+int dv_ingest_open_new(dv_store *s, const davit_descriptor *desc, dv_ingest **out, davit_error **err);
+/* Bytes that a live owner (who holds the named ingest) has so far; 0 when there is none. For watching it grow. */
+uint64_t dv_ingest_peer_size(dv_store *s, const davit_digest *digest);
+
+/* Hash the finished prefix from disk, once, after open. */
+int dv_ingest_resume(dv_ingest *i, davit_error **err);
+/* End of the finished prefix: where an in-order writer goes on. */
+uint64_t dv_ingest_offset(const dv_ingest *i);
+/* Bytes finished in all spans together. */
+uint64_t dv_ingest_have(const dv_ingest *i);
+/*
+ * First unfinished span at or behind from, cut at limit: *out_end is exclusive (the size, or the start of the next finished
+ * span). False when all is finished from there on. Needs a known size.
+ */
+bool dv_ingest_gap(const dv_ingest *i, uint64_t from, uint64_t *out_start, uint64_t *out_end);
+
+/* Append at the end of the finished prefix. More than the descriptor's size: DAVIT_EDIGEST. */
+int dv_ingest_write(dv_ingest *i, const void *bytes, size_t size, davit_error **err);
+/*
+ * Write anywhere within the known size, and remember it in the journal (made at the first call that is not at the end of
+ * the prefix; appended without sync, at most 128 KiB of written bytes behind). Bytes at the prefix are hashed from memory.
+ */
+int dv_ingest_write_at(dv_ingest *i, uint64_t offset, const void *bytes, size_t size, davit_error **err);
+/* Forget all bytes and start over. */
+int dv_ingest_reset(dv_ingest *i, davit_error **err);
+
+/*
+ * Check size and digest, sync, rename into blobs/ (0444). The directory is synced by dv_content_sync(). On any failure but
+ * an I/O error the bytes are removed. DAVIT_EDIGEST: wrong size or digest. An equal blob that appeared meanwhile is fine.
+ * The ingest is freed, whatever the result.
+ */
+int dv_ingest_commit(dv_ingest *i, davit_error **err);
+/* The digest over what has been written so far was wrong, or the owner gives up: remove (abort) or keep (close). Frees. */
+void dv_ingest_abort(dv_ingest *i);
+void dv_ingest_close(dv_ingest *i);
+/* Like commit's checks, but the ingest stays open: 0 or DAVIT_EDIGEST. For a caller that wants to start over. */
+int dv_ingest_verify(dv_ingest *i, davit_error **err);
+DV_DEFINE_AUTOPTR(dv_ingest, dv_ingest_close)
+
+/* A small document that is all in memory: open, write, commit; fine when it is there already. */
+int dv_content_put(dv_store *s, const davit_descriptor *desc, const void *bytes, davit_error **err);
+
+#endif

@@ -1,0 +1,15 @@
+/* store/metadata_store.h - caches: which repositories hold a blob, and which diff_id a blob has (store.md 6). */
+#ifndef DV_STORE_METADATA_STORE_H
+#define DV_STORE_METADATA_STORE_H
+
+#include "davit/digest.h"
+#include "store/store.h"
+
+/* Repositories (full names) known to hold a blob, newest first, at most 50. free() each and the array. */
+int dv_metadata_sources(dv_store *s, const davit_digest *blob, char ***out, size_t *out_count, davit_error **err);
+/* The diff_id of a blob that was inflated and hashed here. DAVIT_ENOTFOUND. */
+int dv_metadata_get_diff_id(dv_store *s, const davit_digest *blob, davit_digest *out, davit_error **err);
+/* Only for code that inflated and hashed that very blob (DESIGN 5). */
+int dv_metadata_put_diff_id(dv_store *s, const davit_digest *blob, const davit_digest *diff_id, davit_error **err);
+
+#endif

@@ -1,0 +1,36 @@
+/* util/file.h - files and directories by descriptor: *at calls, O_CLOEXEC, whole reads and writes, locks that die with us. */
+#ifndef DV_UTIL_FILE_H
+#define DV_UTIL_FILE_H
+
+#include "util/buf.h"
+#include "util/error.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+static inline void dv_close(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+#define DV_AUTOCLOSE __attribute__((cleanup(dv_close))) int
+
+/* Whole reads and writes, EINTR repeated. 0 or -errno; a read returns what it got, short only at end of file. */
+int dv_write_all(int fd, const void *bytes, size_t size);
+int dv_pwrite_all(int fd, const void *bytes, size_t size, uint64_t offset);
+ssize_t dv_pread_all(int fd, void *bytes, size_t size, uint64_t offset);
+
+/* Read a regular file whole, at most max bytes. Errors: DAVIT_ENOTFOUND, DAVIT_ETOOBIG, DAVIT_EIO (also a directory). */
+int dv_file_read(int dirfd, const char *path, size_t max, dv_buf *out, davit_error **err);
+/* Write beside, fdatasync, rename over, sync the directory. */
+int dv_file_replace(int dirfd, const char *path, const void *bytes, size_t size, mode_t mode, davit_error **err);
+/* mkdir -p with this mode for what is made. */
+int dv_make_directories(const char *path, mode_t mode, davit_error **err);
+/* OFD write lock on the whole file. 1: got it; 0: held by another open file; -errno. */
+int dv_try_lock(int fd);
+/* Wait for it. 0 or -errno. exclusive false takes a read lock. */
+int dv_lock_wait(int fd, bool exclusive);
+
+#endif

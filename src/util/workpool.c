@@ -1,0 +1,150 @@
+/* util/workpool.c - see workpool.h. One lock for the pool and its strands: it is held only to move list heads. */
+#include "util/workpool.h"
+
+#include "util/alloc.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#define WORKERS_MAX 64
+
+struct dv_workpool {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    dv_node *first, **last;
+    unsigned max_threads, threads, idle;
+    bool stopping;
+    pthread_t thread[WORKERS_MAX];
+};
+
+static void *worker(void *arg)
+{
+    dv_workpool *pool = arg;
+    pthread_mutex_lock(&pool->lock);
+    for (;;) {
+        while (!pool->first && !pool->stopping) {
+            pool->idle++;
+            pthread_cond_wait(&pool->changed, &pool->lock);
+            pool->idle--;
+        }
+        if (!pool->first)
+            break;
+        dv_work *work = (dv_work *)pool->first;
+        pool->first = work->node.next;
+        if (!pool->first)
+            pool->last = &pool->first;
+        pthread_mutex_unlock(&pool->lock);
+        work->run(work);
+        pthread_mutex_lock(&pool->lock);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return NULL;
+}
+
+dv_workpool *dv_workpool_new(unsigned max_threads)
+{
+    dv_workpool *pool = dv_new(dv_workpool);
+    if (!pool)
+        return NULL;
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_cond_init(&pool->changed, NULL);
+    pool->last = &pool->first;
+    pool->max_threads = max_threads < WORKERS_MAX ? max_threads : WORKERS_MAX;
+    return pool;
+}
+
+/* Signals belong to the embedder's threads: ours block them all. */
+static bool start_thread(dv_workpool *pool)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, 256u << 10);
+    int r = pthread_create(&pool->thread[pool->threads], &attr, worker, pool);
+    pthread_attr_destroy(&attr);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (r == 0)
+        pool->threads++;
+    return r == 0;
+}
+
+/* Pool locked. False when nobody will ever run it. */
+static bool enqueue(dv_workpool *pool, dv_work *work)
+{
+    if (pool->idle == 0 && pool->threads < pool->max_threads && !start_thread(pool) && pool->threads == 0)
+        return false;
+    work->node.next = NULL;
+    *pool->last = &work->node;
+    pool->last = &work->node.next;
+    pthread_cond_signal(&pool->changed);
+    return true;
+}
+
+void dv_workpool_submit(dv_workpool *pool, dv_work *work)
+{
+    pthread_mutex_lock(&pool->lock);
+    bool queued = enqueue(pool, work);
+    pthread_mutex_unlock(&pool->lock);
+    if (!queued)
+        work->run(work);
+}
+
+void dv_workpool_free(dv_workpool *pool)
+{
+    if (!pool)
+        return;
+    pthread_mutex_lock(&pool->lock);
+    pool->stopping = true;
+    pthread_cond_broadcast(&pool->changed);
+    pthread_mutex_unlock(&pool->lock);
+    for (unsigned i = 0; i < pool->threads; i++)
+        pthread_join(pool->thread[i], NULL);
+    pthread_mutex_destroy(&pool->lock);
+    pthread_cond_destroy(&pool->changed);
+    free(pool);
+}
+
+/* Runs everything the strand has, so that a chain of small items costs one trip through the pool. */
+static void strand_turn(dv_work *work)
+{
+    dv_strand *s = (dv_strand *)((char *)work - offsetof(dv_strand, turn));
+    dv_workpool *pool = s->pool;
+    for (;;) {
+        pthread_mutex_lock(&pool->lock);
+        dv_work *next = (dv_work *)s->first;
+        if (!next) {
+            s->running = false;
+            pthread_mutex_unlock(&pool->lock);
+            return;
+        }
+        s->first = next->node.next;
+        if (!s->first)
+            s->last = &s->first;
+        pthread_mutex_unlock(&pool->lock);
+        next->run(next);
+    }
+}
+
+void dv_strand_init(dv_strand *s, dv_workpool *pool)
+{
+    *s = (dv_strand){.pool = pool, .turn.run = strand_turn};
+    s->last = &s->first;
+}
+
+void dv_strand_submit(dv_strand *s, dv_work *work)
+{
+    dv_workpool *pool = s->pool;
+    work->node.next = NULL;
+    pthread_mutex_lock(&pool->lock);
+    if (!s->first)
+        s->last = &s->first;
+    *s->last = &work->node;
+    s->last = &work->node.next;
+    bool queued = s->running || enqueue(pool, &s->turn);
+    s->running = true;
+    pthread_mutex_unlock(&pool->lock);
+    if (!queued)
+        strand_turn(&s->turn);
+}

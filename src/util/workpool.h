@@ -1,0 +1,37 @@
+/*
+ * util/workpool.h - threads for what blocks or burns processor time.
+ *
+ * Work that must happen in order (the chunks of one blob) goes through a strand: its items run one after the other, on
+ * whatever thread is free.
+ */
+#ifndef DV_UTIL_WORKPOOL_H
+#define DV_UTIL_WORKPOOL_H
+
+#include "util/queue.h"
+
+typedef struct dv_work {
+    dv_node node;
+    void (*run)(struct dv_work *work); /* Threads: worker. May free the work. */
+} dv_work;
+
+typedef struct dv_workpool dv_workpool;
+
+typedef struct dv_strand {
+    dv_workpool *pool;
+    dv_node *first, **last; /* waiting items; owned by the pool's lock */
+    bool running;
+    dv_work turn;
+} dv_strand;
+
+/* Threads start when there is work for them, at most max_threads. NULL: no memory. */
+dv_workpool *dv_workpool_new(unsigned max_threads);
+/* Runs what is queued, ends the threads. */
+void dv_workpool_free(dv_workpool *pool);
+/* Threads: any. Run on the caller's thread if not a single thread can be started. */
+void dv_workpool_submit(dv_workpool *pool, dv_work *work);
+
+/* The strand must outlive its items; it needs no clear. */
+void dv_strand_init(dv_strand *s, dv_workpool *pool);
+void dv_strand_submit(dv_strand *s, dv_work *work);
+
+#endif
