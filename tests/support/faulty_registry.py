@@ -1,0 +1,972 @@
+"""A scripted registry: it serves images correctly until a fault says otherwise, and writes down every
+request. Nothing is random. Raw sockets, so that it can break framing as well as content.
+
+    with FaultyRegistry() as reg:
+        reg.add_image(layout, "web", "demo/web:1.0")
+        reg.fault("blob", Cut(after=1000), digest=layer, nth=1)
+        ...                                  # run a client against reg.host
+        assert [r.range for r in reg.gets(layer)] == [None, (1000, None)]
+
+kinds: ping manifest blob tags catalog token data other, or "any". `data` is what blobs are redirected
+to: reg.second is another port, another origin. Faults that match one request apply in the order they
+were installed. A TLS hello on the plain port is hung up on and only counted in reg.hellos.
+"""
+import base64
+import email.utils
+import fcntl
+import gzip
+import json
+import mmap
+import re
+import secrets
+import select
+import socket
+import ssl
+import struct
+import termios
+import threading
+import time
+import urllib.parse
+from dataclasses import dataclass, field
+
+from support import oci
+
+PIECE = 16384
+ENDLESS_CAP = 1 << 30      # no test wants more; keeps a client that never stops from filling a disk
+REASONS = {200: "OK", 206: "Partial Content", 302: "Found", 307: "Temporary Redirect",
+           400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
+           416: "Range Not Satisfiable", 429: "Too Many Requests", 500: "Internal Server Error",
+           503: "Service Unavailable"}
+V2 = re.compile(r"^/v2/(?P<name>.+)/(?P<what>manifests|blobs|tags)/(?P<ref>[^/]+)$")
+
+
+class ClientGone(Exception):
+    """The client closed the connection, or the registry is being stopped."""
+
+
+@dataclass
+class Request:
+    """One request, and what became of it."""
+    origin: str                  # "main" or "second"
+    connection: int
+    method: str
+    target: str
+    headers: list
+    body: bytes = b""
+    kind: str = "other"
+    name: str = None
+    ref: str = None              # tag or digest
+    started: float = 0.0
+    ended: float = None
+    status: int = None
+    sent: int = 0                # bytes of body handed to the socket
+    complete: bool = False       # the whole answer was
+
+    @property
+    def path(self):
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self):
+        return urllib.parse.parse_qs(self.target.partition("?")[2], keep_blank_values=True)
+
+    @property
+    def form(self):
+        return urllib.parse.parse_qs(self.body.decode("latin-1"), keep_blank_values=True)
+
+    def all(self, header):
+        return [v for k, v in self.headers if k.lower() == header.lower()]
+
+    def header(self, header):
+        return (self.all(header) or [None])[0]
+
+    @property
+    def range(self):
+        """(first, last or None) as asked, or None."""
+        found = re.fullmatch(r"bytes=(\d+)-(\d*)", self.header("Range") or "")
+        return (int(found[1]), int(found[2]) if found[2] else None) if found else None
+
+    @property
+    def basic(self):
+        """(user, password) shown, or None."""
+        scheme, _, rest = (self.header("Authorization") or "").partition(" ")
+        if scheme.lower() != "basic":
+            return None
+        user, _, password = base64.b64decode(rest).decode().partition(":")
+        return user, password
+
+    def __str__(self):
+        notes = "".join(f" {k}: {v}" for k, v in self.headers
+                        if k.lower() in ("range", "authorization"))
+        return f"{self.origin} #{self.connection} {self.method} {self.target}{notes}" \
+               f" -> {self.status} {self.sent} bytes{'' if self.complete else ' (not ended)'}"
+
+
+@dataclass
+class Response:
+    """An answer before it is sent; actions change it."""
+    status: int = 200
+    headers: list = field(default_factory=list)
+    body: object = b""           # bytes, or an iterator of bytes
+    length: object = "auto"      # Content-Length: "auto", a number, or None for none
+    chunked: bool = False
+    close: bool = False
+    raw: bytes = None            # sent instead of everything
+    delay: float = 0             # seconds before the first byte
+    cut_after: int = None        # bytes of body after which the connection dies ...
+    cut_by: str = "rst"          # ... by "rst" or "fin"
+    stall_after: int = None      # bytes of body after which nothing comes for `stall` seconds
+    stall: float = 0
+    rate: float = None           # bytes a second
+
+    def set(self, name, value):
+        self.drop(name)
+        self.headers.append((name, str(value)))
+
+    def drop(self, name):
+        self.headers = [(k, v) for k, v in self.headers if k.lower() != name.lower()]
+
+    def get(self, name):
+        return next((v for k, v in self.headers if k.lower() == name.lower()), None)
+
+
+def error(status, code, message, *headers):
+    """An answer as registries give it."""
+    body = oci.dumps({"errors": [{"code": code, "message": message, "detail": {"test": True}}]})
+    return Response(status, [("Content-Type", "application/json"), *headers], body)
+
+
+# ---- actions -------------------------------------------------------------------------------------
+
+
+class Action:
+    """What a fault does: `before` may change how the request is seen, `after` the answer."""
+
+    def before(self, request):
+        pass
+
+    def after(self, request, response):
+        return response
+
+
+def action(fields):
+    """Turns a dataclass of Response fields into an Action that sets them."""
+    def make(cls):
+        def after(self, request, response):
+            for name in fields:
+                setattr(response, name, getattr(self, name))
+            return response
+        cls.after = after
+        return dataclass(cls)
+    return make
+
+
+@action(["cut_after", "cut_by"])
+class _Cut(Action):
+    cut_after: int = 0
+    cut_by: str = "rst"
+
+
+def Cut(after=0, by="rst"):
+    """Kills the connection after so many bytes of this answer's body, "rst" or "fin"."""
+    return _Cut(after, by)
+
+
+@action(["raw"])
+class Raw(Action):
+    """These bytes and nothing else; then the connection is closed."""
+    raw: bytes = b""
+
+
+def Reset():
+    """No answer at all: a reset."""
+    return _Cut(-1, "rst")
+
+
+def Close():
+    """No answer at all: an orderly end."""
+    return _Cut(-1, "fin")
+
+
+@action(["delay"])
+class StallHead(Action):
+    delay: float = 60
+
+
+@dataclass
+class StallBody(Action):
+    after_bytes: int = 0
+    seconds: float = 60
+
+    def after(self, request, response):
+        response.stall_after, response.stall = self.after_bytes, self.seconds
+        return response
+
+
+@action(["rate"])
+class Pace(Action):
+    """So many bytes a second for this answer (10 is a drip, 20e6 a slow link)."""
+    rate: float = 10
+
+
+@dataclass
+class Status(Action):
+    """This status with this body, whatever was asked."""
+    status: int
+    body: bytes = b""
+    headers: tuple = ()
+
+    def after(self, request, response):
+        return Response(self.status, list(self.headers), self.body)
+
+
+def Unavailable(*headers):
+    return Status(503, b"upstream is away", tuple(headers))
+
+
+@dataclass
+class TooMany(Action):
+    """429 (or `status`) with Retry-After: seconds, "date" (2 s from now), any text, or None."""
+    retry_after: object = 1
+    status: int = 429
+
+    def after(self, request, response):
+        value = self.retry_after
+        if value == "date":
+            value = email.utils.formatdate(time.time() + 2, usegmt=True)
+        headers = [] if value is None else [("Retry-After", str(value))]
+        return error(self.status, "TOOMANYREQUESTS", "slow down, please", *headers)
+
+
+class RangeIgnored(Action):
+    """200 and the whole blob, whatever range was asked."""
+
+    def before(self, request):
+        request.see_range = False
+
+
+@dataclass
+class RangeRefused(Action):
+    """Every request with a Range is refused with this status."""
+    status: int = 416
+
+    def after(self, request, response):
+        return error(self.status, "UNSUPPORTED", "no ranges here") if request.range else response
+
+
+@dataclass
+class RangeShifted(Action):
+    """206, but from another byte than asked, and Content-Range says so (or lies)."""
+    by: int = -1
+    honest: bool = True
+
+    def after(self, request, response):
+        if response.status != 206:
+            return response
+        first, last, total = map(int, re.findall(r"\d+", response.get("Content-Range")))
+        start = max(0, first + self.by)
+        whole = request.registry.blobs[request.ref]
+        response.body = bytes(whole[start:last + 1])
+        if self.honest:
+            response.set("Content-Range", f"bytes {start}-{last}/{total}")
+        return response
+
+
+@dataclass
+class Corrupt(Action):
+    """One byte of the body is another."""
+    offset: int = 0
+
+    def after(self, request, response):
+        body = bytearray(response.body)
+        if self.offset < len(body):
+            body[self.offset] ^= 0xff
+        response.body = bytes(body)
+        return response
+
+
+@dataclass
+class Truncate(Action):
+    """The body ends after `size` bytes: with a Content-Length that says so, or one that does not."""
+    size: int
+    honest: bool = True
+
+    def after(self, request, response):
+        if not self.honest:
+            response.length, response.close = len(response.body), True
+        response.body = response.body[:self.size]
+        return response
+
+
+@dataclass
+class Longer(Action):
+    """More bytes than the blob has. framing: "length" (Content-Length counts them), "chunked",
+    or "beyond" (they follow a right Content-Length)."""
+    extra: bytes = b"x" * 1000
+    framing: str = "length"
+
+    def after(self, request, response):
+        size = len(response.body)
+        response.body = bytes(response.body) + self.extra
+        response.chunked = self.framing == "chunked"
+        response.length = size if self.framing == "beyond" else "auto"
+        response.close = self.framing == "beyond"
+        return response
+
+
+@dataclass
+class Endless(Action):
+    """A body that never ends, after the right one (or `prefix`)."""
+    prefix: bytes = None
+    piece: bytes = b" " * PIECE
+    status: int = None
+
+    def after(self, request, response):
+        first = bytes(response.body) if self.prefix is None else self.prefix
+
+        def forever():
+            yield first
+            for _ in range(ENDLESS_CAP // len(self.piece)):
+                yield self.piece
+        if self.status:
+            response = Response(self.status, [("Content-Type", "application/json")])
+        response.body, response.chunked = forever(), True
+        return response
+
+
+@dataclass
+class Body(Action):
+    """Other bytes under the same headers (unless a type is given)."""
+    body: bytes
+    media_type: str = None
+
+    def after(self, request, response):
+        response.status, response.body = 200, self.body
+        if self.media_type:
+            response.set("Content-Type", self.media_type)
+        return response
+
+
+@dataclass
+class NoHeader(Action):
+    name: str
+
+    def after(self, request, response):
+        response.drop(self.name)
+        return response
+
+
+@dataclass
+class Header(Action):
+    name: str
+    value: str
+
+    def after(self, request, response):
+        response.set(self.name, self.value)
+        return response
+
+
+@dataclass
+class AddHeaders(Action):
+    """These as well, the same name twice if need be."""
+    headers: list
+
+    def after(self, request, response):
+        response.headers += self.headers
+        return response
+
+
+def BigHeaders(size=70000):
+    """More than 64 KiB of headers, no line longer than 8 KiB."""
+    return AddHeaders([(f"X-Filler-{i}", "f" * 8000) for i in range(size // 8000 + 1)])
+
+
+@dataclass
+class Redirect(Action):
+    """307 to a URL: text, or a function of the request. Default: the blob on the second origin."""
+    to: object = None
+    status: int = 307
+
+    def after(self, request, response):
+        to = self.to or (lambda r: f"{r.registry.second_url}/data/{r.ref}?sig=s3cret-signature")
+        url = to(request) if callable(to) else to
+        return Response(self.status, [("Location", url)])
+
+
+class GzipCoded(Action):
+    """The body gzip-coded, with Content-Encoding, unasked."""
+
+    def after(self, request, response):
+        response.body = gzip.compress(bytes(response.body), mtime=0)
+        response.set("Content-Encoding", "gzip")
+        return response
+
+
+class TwoLengths(Action):
+    """Two Content-Length headers that differ."""
+
+    def after(self, request, response):
+        response.headers.append(("Content-Length", str(len(response.body) - 1)))
+        return response
+
+
+class LengthAndChunked(Action):
+    """Content-Length beside Transfer-Encoding: chunked."""
+
+    def after(self, request, response):
+        response.chunked, response.length = True, 5
+        return response
+
+
+class FoldedHeader(Action):
+    """A header continued on a line that starts with a space (obs-fold)."""
+
+    def after(self, request, response):
+        response.headers.append(("X-Folded", "one\r\n two"))
+        return response
+
+
+class BadChunk(Action):
+    """A chunk size that is no number."""
+
+    def after(self, request, response):
+        response.raw = (b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
+                        b"Transfer-Encoding: chunked\r\n\r\nzz\r\n" + bytes(response.body))
+        return response
+
+
+class EndlessTags(Action):
+    """Every page has one new tag and a Link to one more."""
+
+    def after(self, request, response):
+        number = int((request.query.get("last") or ["t0"])[0][1:]) + 1
+        response.body = oci.dumps({"name": request.name, "tags": [f"t{number:08}"]})
+        response.set("Link", f'<{request.path}?last=t{number:08}&n=1>; rel="next"')
+        return response
+
+
+@dataclass
+class Link(Action):
+    """This Link header on every page."""
+    value: str
+
+    def after(self, request, response):
+        response.set("Link", self.value)
+        return response
+
+
+# ---- authentication ------------------------------------------------------------------------------
+
+
+@dataclass
+class Basic:
+    """Wants a user and password. {user: password}"""
+    users: dict
+
+    def challenge(self, registry, request):
+        return 'Basic realm="faulty"'
+
+    def allows(self, registry, request):
+        return bool(request.basic) and self.users.get(request.basic[0]) == request.basic[1]
+
+
+@dataclass
+class Bearer:
+    """Wants a token of /token, here or at `realm`; opaque, each good for `uses` requests."""
+    users: dict = field(default_factory=dict)
+    realm: object = None         # None: the same origin; "second"; or a URL
+    uses: int = None
+    anonymous: bool = True       # tokens without a user too
+    expires_in: int = 300
+    scheme: str = "Bearer"       # as written in the challenge
+    error: str = None            # error="..." in the challenge to a refused token
+    refresh_tokens: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        self.tokens, self.lock = {}, threading.Lock()
+
+    def url(self, registry):
+        if self.realm is None:
+            return f"{registry.url}/token"
+        return f"{registry.second_url}/token" if self.realm == "second" else self.realm
+
+    def challenge(self, registry, request):
+        extra = f',error="{self.error}"' if self.error and request.header("Authorization") else ""
+        return (f'{self.scheme} realm="{self.url(registry)}",service="faulty",'
+                f'scope="repository:{request.name}:pull"{extra}')
+
+    def allows(self, registry, request):
+        scheme, _, token = (request.header("Authorization") or "").partition(" ")
+        with self.lock:
+            if scheme.lower() != "bearer" or self.tokens.get(token, 0) == 0:
+                return False
+            self.tokens[token] -= 1
+            return True
+
+    def answer(self, request):
+        if request.method == "POST":
+            form = {k: v[0] for k, v in request.form.items()}
+            known = form.get("refresh_token") in self.refresh_tokens or (
+                form.get("username") in self.users
+                and self.users[form["username"]] == form.get("password"))
+        elif request.basic:
+            known = self.users.get(request.basic[0]) == request.basic[1]
+        else:
+            known = self.anonymous
+        if not known:
+            return error(401, "UNAUTHORIZED", "incorrect user or password")
+        token = "tok-" + secrets.token_hex(8)
+        with self.lock:
+            self.tokens[token] = self.uses if self.uses is not None else 1 << 30
+        document = {"token": token, "access_token": token, "expires_in": self.expires_in}
+        return Response(200, [("Content-Type", "application/json")], oci.dumps(document))
+
+
+# ---- the registry --------------------------------------------------------------------------------
+
+
+@dataclass
+class Fault:
+    """Which requests an action is for. nth counts the matching ones from 1; times, how many."""
+    kind: str
+    action: Action
+    digest: str = None
+    method: str = None
+    ranged: bool = None
+    origin: str = None
+    nth: int = None
+    times: int = None
+    seen: int = 0
+
+    def applies(self, request):
+        if self.kind not in ("any", request.kind):
+            return False
+        if (self.digest and request.ref != self.digest) or \
+           (self.method and request.method != self.method) or \
+           (self.origin and request.origin != self.origin) or \
+           (self.ranged is not None and bool(request.range) != self.ranged):
+            return False
+        self.seen += 1
+        first = self.nth or 1
+        count = self.times or (1 if self.nth else None)
+        return self.seen >= first and (count is None or self.seen < first + count)
+
+
+class FaultyRegistry:
+    """A context manager; `host` is main, `second_host` another origin on another port.
+
+    authority: a tls.Authority, then main speaks TLS. second_name: what the second origin is called in
+    URLs, so that it can be another host too ("localhost").
+    """
+
+    def __init__(self, authority=None, second_name="127.0.0.1", second_authority=None):
+        self.context = authority.context() if authority else None
+        self.second_context = second_authority.context() if second_authority else None
+        self.second_name = second_name
+        self.manifests, self.blobs, self.tags = {}, {}, {}
+        self.faults, self.requests = [], []
+        self.auth = None
+        self.page_size = None
+        self.hellos = self.body_bytes = self.connections = 0
+        self.changed = threading.Condition()
+        self.stopping = threading.Event()
+        self.sockets = set()
+
+    # content
+
+    def add_manifest(self, name, data, media_type, *tags):
+        """One manifest under its digest and some tags; gives the digest."""
+        digest = oci.sha256(data)
+        self.manifests[(name, digest)] = (data, media_type)
+        for tag in tags:
+            self.manifests[(name, tag)] = (data, media_type)
+            self.tags.setdefault(name, []).append(tag)
+        return digest
+
+    def add_blob(self, data, digest=None):
+        digest = digest or oci.sha256(data)
+        self.blobs[digest] = data
+        return digest
+
+    def add_image(self, layout, tag, name):
+        """A layout's image or index with everything below it, as `name` ("demo/web:1.0")."""
+        repository, _, new_tag = name.rpartition(":")
+        self._add(layout, layout.tags()[tag], repository, new_tag)
+
+    def _add(self, layout, descriptor, repository, *tags):
+        data = layout.blob(descriptor["digest"])
+        self.add_manifest(repository, data, descriptor["mediaType"], *tags)
+        document = json.loads(data)
+        for child in document.get("manifests", []):
+            self._add(layout, child, repository)
+        for blob in [*document.get("layers", []), document.get("config")]:
+            if blob:
+                self._add_file(layout, blob["digest"])
+
+    def _add_file(self, layout, digest):
+        with open(layout.blob_path(digest), "rb") as file:
+            self.blobs[digest] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    # faults and what was seen
+
+    def fault(self, kind, action, **which):
+        fault = Fault(kind, action, **which)
+        self.faults.append(fault)
+        return fault
+
+    def clear(self):
+        """No faults, and nothing remembered."""
+        with self.changed:
+            self.faults, self.requests, self.body_bytes = [], [], 0
+
+    def of(self, kind, **which):
+        """Requests of a kind whose attributes are as given: of("blob", method="GET")."""
+        with self.changed:
+            return [r for r in self.requests if kind in ("any", r.kind)
+                    and all(getattr(r, k) == v for k, v in which.items())]
+
+    def gets(self, digest=None):
+        """GETs of a blob, or of all."""
+        return [r for r in self.of("blob", method="GET") if digest in (None, r.ref)]
+
+    def sent(self, digest=None):
+        """Bytes of blobs that went out, here and at the second origin."""
+        return sum(r.sent for kind in ("blob", "data") for r in self.of(kind)
+                   if digest in (None, r.ref) and r.status in (200, 206))
+
+    def asked(self, digest):
+        """Bytes of a blob that were asked for, by Range or whole."""
+        total, size = 0, len(self.blobs[digest])
+        for request in self.gets(digest):
+            first, last = request.range or (0, None)
+            total += (size - 1 if last is None else min(last, size - 1)) - first + 1
+        return total
+
+    def peak(self, kind="blob"):
+        """The most requests of a kind that were under way at one time."""
+        now = time.monotonic()
+        events = sorted(e for r in self.of(kind)
+                        for e in ((r.started, 1), (r.ended or now, -1)))
+        most = count = 0
+        for _, step in events:
+            count += step
+            most = max(most, count)
+        return most
+
+    def secrets_seen(self, origin):
+        """Every Authorization and Cookie that an origin was shown."""
+        return [v for r in self.of("any", origin=origin)
+                for v in r.all("Authorization") + r.all("Cookie")]
+
+    def wait(self, condition, timeout=20):
+        """Until condition() is true; it is looked at whenever something was sent."""
+        with self.changed:
+            if not self.changed.wait_for(condition, timeout):
+                raise TimeoutError("the registry did not see it happen:\n" + self.log_tail())
+
+    def wait_sent(self, size, timeout=20):
+        """Until so many bytes of blobs went out."""
+        self.wait(lambda: self.body_bytes >= size, timeout)
+
+    def log_tail(self, lines=60):
+        return "\n".join(str(r) for r in list(self.requests)[-lines:])
+
+    # running
+
+    def __enter__(self):
+        self.main, self.host = self._listen("main", self.context, "127.0.0.1")
+        self.second, self.second_host = self._listen("second", self.second_context,
+                                                     self.second_name)
+        self.url = f"{'https' if self.context else 'http'}://{self.host}"
+        self.second_url = f"{'https' if self.second_context else 'http'}://{self.second_host}"
+        return self
+
+    def _listen(self, origin, context, name):
+        listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        threading.Thread(target=self._accept, args=(listener, origin, context), daemon=True).start()
+        return listener, f"{name}:{listener.getsockname()[1]}"
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        for listener in (self.main, self.second):
+            listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
+        with self.changed:
+            for sock in list(self.sockets):
+                try:
+                    sock.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+    def _accept(self, listener, origin, context):
+        while not self.stopping.is_set():
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._connection, args=(sock, origin, context),
+                             daemon=True).start()
+
+    def _connection(self, sock, origin, context):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 128 << 10)
+        with self.changed:
+            self.sockets.add(sock)
+            self.connections += 1
+            number = self.connections
+        raw = sock
+        try:
+            if context:
+                sock = context.wrap_socket(sock, server_side=True)
+                with self.changed:
+                    self.sockets = (self.sockets - {raw}) | {sock}
+            elif sock.recv(1, socket.MSG_PEEK) == b"\x16":
+                self.hellos += 1
+                return
+            Connection(self, sock, origin, number).serve()
+        except (OSError, ClientGone, ValueError):
+            pass
+        finally:
+            with self.changed:
+                self.sockets -= {raw, sock}
+                self.changed.notify_all()
+            sock.close()
+
+    # answers
+
+    def answer(self, request):
+        """The answer to a request with all faults applied."""
+        request.registry, request.see_range = self, True
+        self._classify(request)
+        with self.changed:
+            self.requests.append(request)
+            active = [f.action for f in self.faults if f.applies(request)]
+        for act in active:
+            act.before(request)
+        response = self._right_answer(request)
+        for act in active:
+            response = act.after(request, response)
+        return response
+
+    def _classify(self, request):
+        path = urllib.parse.unquote(request.path)
+        found = V2.match(path)
+        if found:
+            request.kind = {"manifests": "manifest", "blobs": "blob", "tags": "tags"}[found["what"]]
+            request.name, request.ref = found["name"], found["ref"]
+        elif path in ("/v2/", "/v2"):
+            request.kind = "ping"
+        elif path == "/v2/_catalog":
+            request.kind = "catalog"
+        elif path == "/token":
+            request.kind = "token"
+        elif path.startswith("/data/"):
+            request.kind, request.ref = "data", path[len("/data/"):]
+
+    def _right_answer(self, request):
+        if request.kind == "token":
+            return (self.auth or Bearer()).answer(request)
+        if request.kind == "data":
+            return self._blob(request)
+        if request.kind == "other":
+            return error(404, "UNSUPPORTED", "no such page")
+        if self.auth and not self.auth.allows(self, request):
+            return error(401, "UNAUTHORIZED", "authentication required",
+                         ("WWW-Authenticate", self.auth.challenge(self, request)))
+        if request.kind == "manifest":
+            return self._manifest(request)
+        if request.kind == "blob":
+            return self._blob(request)
+        if request.kind == "tags":
+            return self._tags(request)
+        document = {"repositories": sorted(self.tags)} if request.kind == "catalog" else {}
+        return Response(200, [("Content-Type", "application/json"),
+                              ("Docker-Distribution-API-Version", "registry/2.0")],
+                        oci.dumps(document))
+
+    def _manifest(self, request):
+        found = self.manifests.get((request.name, request.ref))
+        if not found:
+            return error(404, "MANIFEST_UNKNOWN", "manifest unknown")
+        data, media_type = found
+        return Response(200, [("Content-Type", media_type),
+                              ("Docker-Content-Digest", oci.sha256(data))], data)
+
+    def _blob(self, request):
+        data = self.blobs.get(request.ref)
+        if data is None:
+            return error(404, "BLOB_UNKNOWN", "blob unknown to registry")
+        size = len(data)
+        headers = [("Content-Type", "application/octet-stream"), ("Accept-Ranges", "bytes"),
+                   ("Docker-Content-Digest", request.ref)]
+        if not (request.range and request.see_range):
+            return Response(200, headers, data)
+        first, last = request.range
+        last = size - 1 if last is None else min(last, size - 1)
+        if first >= size or last < first:
+            return Response(416, [("Content-Range", f"bytes */{size}")])
+        return Response(206, [*headers, ("Content-Range", f"bytes {first}-{last}/{size}")],
+                        data[first:last + 1])
+
+    def _tags(self, request):
+        if request.name not in self.tags:
+            return error(404, "NAME_UNKNOWN", "repository name not known to registry")
+        tags, query = sorted(self.tags[request.name]), request.query
+        size = int(query["n"][0]) if "n" in query else self.page_size or len(tags)
+        if "last" in query:
+            tags = [t for t in tags if t > query["last"][0]]
+        page = tags[:size]
+        headers = [("Content-Type", "application/json")]
+        if len(tags) > size:
+            link = f'</v2/{request.name}/tags/list?last={page[-1]}&n={size}>; rel="next"'
+            headers.append(("Link", link))
+        return Response(200, headers, oci.dumps({"name": request.name, "tags": page}))
+
+
+class Connection:
+    """One client connection: reads requests, writes answers as broken as they are."""
+
+    def __init__(self, registry, sock, origin, number):
+        self.registry, self.sock, self.origin, self.number = registry, sock, origin, number
+        self.buffer = b""
+
+    def serve(self):
+        while True:
+            request = self._read()
+            if request is None:
+                return
+            response = self.registry.answer(request)
+            try:
+                alive = self._write(request, response)
+            finally:
+                with self.registry.changed:
+                    request.ended = time.monotonic()
+                    self.registry.changed.notify_all()
+            if not alive:
+                return
+
+    def _read(self):
+        while b"\r\n\r\n" not in self.buffer:
+            data = self.sock.recv(65536)
+            if not data:
+                return None
+            self.buffer += data
+        head, _, self.buffer = self.buffer.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        method, target, _ = first.split(" ", 2)
+        headers = [tuple(part.strip() for part in line.split(":", 1)) for line in lines]
+        request = Request(self.origin, self.number, method, target, headers,
+                          started=time.monotonic())
+        size = int(request.header("Content-Length") or 0)
+        while len(self.buffer) < size:
+            data = self.sock.recv(65536)
+            if not data:
+                return None
+            self.buffer += data
+        request.body, self.buffer = self.buffer[:size], self.buffer[size:]
+        return request
+
+    def _write(self, request, response):
+        """True when the connection may go on."""
+        request.status = response.status
+        if response.delay:
+            self._pause(response.delay)
+        if response.raw is not None:
+            self.sock.sendall(response.raw)
+            return False
+        if response.cut_after is not None and response.cut_after < 0:
+            return self._cut(response)
+        self.sock.sendall(self._head(response))
+        if request.method != "HEAD" and not self._body(request, response):
+            return self._cut(response)
+        request.complete = True
+        return not response.close
+
+    def _head(self, response):
+        lines = [f"HTTP/1.1 {response.status} {REASONS.get(response.status, 'Status')}"]
+        lines += [f"{k}: {v}" for k, v in response.headers]
+        length = response.length
+        if length == "auto":
+            length = None if response.chunked else len(response.body)
+        if length is not None:
+            lines.append(f"Content-Length: {length}")
+        if response.chunked:
+            lines.append("Transfer-Encoding: chunked")
+        if response.close:
+            lines.append("Connection: close")
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+    def _body(self, request, response):
+        """False when the fault wants the connection cut."""
+        started, stalled = time.monotonic(), response.stall_after is None
+        piece_size = PIECE if not response.rate else max(1, min(PIECE, int(response.rate / 50)))
+        for piece in self._pieces(response.body, piece_size):
+            stop = None
+            if response.cut_after is not None and request.sent + len(piece) >= response.cut_after:
+                stop = response.cut_after - request.sent
+                piece = piece[:stop]
+            if not stalled and request.sent + len(piece) >= response.stall_after:
+                early = response.stall_after - request.sent
+                self._send(request, response, piece[:early])
+                self._pause(response.stall)
+                piece, stalled = piece[early:], True
+            self._send(request, response, piece)
+            if stop is not None:
+                return False
+            if response.rate:
+                self._pause(started + request.sent / response.rate - time.monotonic())
+        if response.chunked:
+            self.sock.sendall(b"0\r\n\r\n")
+        return True
+
+    @staticmethod
+    def _pieces(body, size):
+        if hasattr(body, "__len__"):
+            for i in range(0, len(body), size):
+                yield body[i:i + size]
+        else:
+            yield from body
+
+    def _send(self, request, response, piece):
+        if not piece:
+            return
+        if response.chunked:
+            self.sock.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+        else:
+            self.sock.sendall(piece)
+        registry = self.registry
+        with registry.changed:
+            request.sent += len(piece)
+            if request.kind in ("blob", "data"):
+                registry.body_bytes += len(piece)
+            registry.changed.notify_all()
+
+    def _pause(self, seconds):
+        """Waits, but not for a client that has gone."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if self.registry.stopping.is_set():
+                raise ClientGone
+            readable, _, _ = select.select([self.sock], [], [], min(left, 0.05))
+            if readable and not self._still_there():
+                raise ClientGone
+            if readable:
+                time.sleep(min(left, 0.01))
+
+    def _still_there(self):
+        if isinstance(self.sock, ssl.SSLSocket):
+            return True
+        return bool(self.sock.recv(1, socket.MSG_PEEK))
+
+    def _cut(self, response):
+        """The client has first had every byte that was sent: what is counted is what it could read."""
+        end = time.monotonic() + 2
+        while time.monotonic() < end and self._unsent():
+            time.sleep(0.001)
+        if response.cut_by == "rst":
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        return False
+
+    def _unsent(self):
+        answer = fcntl.ioctl(self.sock.fileno(), termios.TIOCOUTQ, b"\0" * 4)
+        return struct.unpack("i", answer)[0]
