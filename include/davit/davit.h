@@ -1,0 +1,21 @@
+/* davit/davit.h - all of the public API. */
+#ifndef DAVIT_DAVIT_H
+#define DAVIT_DAVIT_H
+
+#include <davit/auth.h>
+#include <davit/client.h>
+#include <davit/common.h>
+#include <davit/descriptor.h>
+#include <davit/digest.h>
+#include <davit/error.h>
+#include <davit/image_config.h>
+#include <davit/log.h>
+#include <davit/manifest.h>
+#include <davit/platform.h>
+#include <davit/progress.h>
+#include <davit/pull.h>
+#include <davit/reference.h>
+#include <davit/registry.h>
+#include <davit/store.h>
+
+#endif

@@ -1,0 +1,125 @@
+/*
+ * davit/registry.h - questions to one registry, without a store.
+ */
+#ifndef DAVIT_REGISTRY_H
+#define DAVIT_REGISTRY_H
+
+#include <davit/client.h>
+#include <davit/image_config.h>
+#include <davit/manifest.h>
+#include <davit/reference.h>
+
+DAVIT_BEGIN_DECLS
+
+/**
+ * Ask what a reference names now, with one HEAD (a GET where the registry needs it).
+ *
+ * @param ref             borrowed; name-only means :latest
+ * @param platform        NULL: what the name is, an index whole; else the manifest of this platform (an index is fetched)
+ * @param out_media_type  NULL, or set on success to new text, free with free()
+ * @param out_size        NULL, or set on success, bytes
+ *
+ * Errors:  DAVIT_ENOTFOUND, DAVIT_EUNAUTHORIZED, DAVIT_EDENIED, DAVIT_EPLATFORM, the network's
+ * Threads: any; blocks
+ * Spec:    registry-v2.md 4.2
+ */
+DAVIT_API int davit_registry_resolve(davit_client *client, const davit_reference *ref, const davit_platform *platform,
+                                     davit_digest *out_digest, char **out_media_type, uint64_t *out_size,
+                                     davit_error **err);
+
+/**
+ * Fetch a manifest and verify its bytes.
+ *
+ * Asks by the digest in @p ref when it has one, else by its tag; the answer is checked against that digest, or against
+ * Docker-Content-Digest when the registry sends one.
+ *
+ * @param platform  NULL: what the name is, an index whole; else the manifest of this platform
+ * @param out       set on success; free with davit_manifest_free()
+ *
+ * Limits:  DAVIT_MANIFEST_MAX
+ * Errors:  DAVIT_ENOTFOUND, DAVIT_EUNAUTHORIZED, DAVIT_EDENIED, DAVIT_EDIGEST, DAVIT_EFORMAT, DAVIT_ETOOBIG,
+ *          DAVIT_EPLATFORM, the network's
+ * Threads: any; blocks
+ * Spec:    registry-v2.md 4.3; pull.md 4, 5
+ */
+DAVIT_API int davit_registry_get_manifest(davit_client *client, const davit_reference *ref,
+                                          const davit_platform *platform, davit_manifest **out, davit_error **err);
+
+/**
+ * Fetch the image config of a reference, verified.
+ *
+ * @param platform  NULL: the host's
+ * @param out       set on success; free with davit_image_config_free()
+ *
+ * Errors, threads: as davit_registry_get_manifest(). Configs of artifacts are not image configs: see
+ *                  davit_registry_get_config_bytes().
+ */
+DAVIT_API int davit_registry_get_config(davit_client *client, const davit_reference *ref,
+                                        const davit_platform *platform, davit_image_config **out, davit_error **err);
+
+/**
+ * The exact bytes of the config, whatever its type.
+ *
+ * @param out_bytes  set on success; free with free()
+ * Limits:  DAVIT_IMAGE_CONFIG_MAX
+ */
+DAVIT_API int davit_registry_get_config_bytes(davit_client *client, const davit_reference *ref,
+                                              const davit_platform *platform, void **out_bytes, size_t *out_size,
+                                              davit_error **err);
+
+/** Takes a piece of a blob; 0, or a negative davit_code that ends the transfer. Called on the calling thread. */
+typedef int (*davit_write_fn)(const void *bytes, size_t size, void *user_data);
+
+/**
+ * Stream one blob, resuming over cut connections.
+ *
+ * The bytes reach @p write before the digest is known; at the end a wrong size or digest is DAVIT_EDIGEST. A failure that
+ * would need bytes again that were passed on already ends the transfer.
+ *
+ * @param ref       names the repository; tag and digest are ignored
+ * @param out_size  NULL, or set on success
+ *
+ * Errors:  DAVIT_ENOTFOUND "unknown blob", DAVIT_EDIGEST, what @p write returned, the network's
+ * Threads: any; blocks
+ * Spec:    registry-v2.md 5
+ */
+DAVIT_API int davit_registry_get_blob(davit_client *client, const davit_reference *ref, const davit_digest *digest,
+                                      davit_write_fn write, void *user_data, uint64_t *out_size, davit_error **err);
+
+/** Takes one tag, in the registry's order; a non-zero answer ends the listing without an error. */
+typedef int (*davit_tag_fn)(const char *tag, void *user_data);
+
+/**
+ * List the tags of a repository, page by page. Null entries are skipped; names that are no valid tags are passed on.
+ *
+ * Limits:  8 MiB a page, 10 000 pages
+ * Errors:  DAVIT_ENOTFOUND, DAVIT_EUNAUTHORIZED, DAVIT_EDENIED, DAVIT_EPROTOCOL (pages that repeat), the network's
+ * Threads: any; blocks; @p fn runs on the calling thread
+ * Spec:    registry-v2.md 7; threats A8, C4
+ */
+DAVIT_API int davit_registry_tags(davit_client *client, const davit_reference *ref, davit_tag_fn fn, void *user_data,
+                                  davit_error **err);
+
+typedef struct davit_ping_result {
+    int status;            /**< HTTP status of GET /v2/: 200 works, 401 wants credentials, 404 is no v2 registry */
+    bool tls;              /**< spoken to over TLS */
+    bool authenticated;    /**< 200 with the credentials at hand */
+    char challenge[64];    /**< schemes that a 401 offered, such as "bearer, basic" */
+    char url[512];         /**< what was asked */
+} davit_ping_result;
+
+/**
+ * Ask a registry whether it speaks the v2 protocol.
+ *
+ * @param host  host[:port], as in a reference; "docker.io" for Docker Hub
+ * @param out   set on success: any HTTP answer
+ *
+ * Errors:  DAVIT_EINVAL (not a host), the network's
+ * Threads: any; blocks
+ * Spec:    registry-v2.md 3
+ */
+DAVIT_API int davit_registry_ping(davit_client *client, const char *host, davit_ping_result *out, davit_error **err);
+
+DAVIT_END_DECLS
+
+#endif
