@@ -16,9 +16,9 @@ DAVIT_BEGIN_DECLS
 typedef struct davit_descriptor {
     const char *media_type;
     davit_digest digest;
-    uint64_t size;            /* bytes, or DAVIT_SIZE_UNKNOWN */
-    bool has_platform;        /* an index entry with a platform object */
-    davit_platform platform;  /* empty unless has_platform */
+    uint64_t size;             /* bytes, or DAVIT_SIZE_UNKNOWN */
+    bool has_platform;         /* an index entry with a platform object */
+    davit_platform platform;   /* empty unless has_platform */
     const char *artifact_type; /* NULL when absent */
 } davit_descriptor;
 

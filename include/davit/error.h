@@ -13,33 +13,33 @@
 DAVIT_BEGIN_DECLS
 
 /* name, number, text. Numbers are never reused or changed. */
-#define DAVIT_CODES(X)                                                                             \
-    X(EINVAL, -1, "invalid argument")                                                              \
-    X(ENOMEM, -2, "out of memory")                                                                 \
-    X(ENOTFOUND, -3, "not found")                                                                  \
-    X(EUNAUTHORIZED, -4, "not authorized")                                                         \
-    X(EDENIED, -5, "access denied")                                                                \
-    X(EDIGEST, -6, "verification failed")                                                          \
-    X(ETOOBIG, -7, "too large")                                                                    \
-    X(EUNSUPPORTED, -8, "not supported")                                                           \
-    X(ENETWORK, -9, "network failure")                                                             \
-    X(ETIMEOUT, -10, "timed out")                                                                  \
-    X(ETLS, -11, "TLS failure")                                                                    \
-    X(ECERTIFICATE, -12, "certificate not trusted")                                                \
-    X(EUNAVAILABLE, -13, "registry unavailable")                                                   \
-    X(ERATELIMIT, -14, "rate limited")                                                             \
-    X(EPROTOCOL, -15, "malformed answer")                                                          \
-    X(EFORMAT, -16, "malformed document")                                                          \
-    X(EIO, -17, "input/output error")                                                              \
-    X(ENOSPACE, -18, "no space left")                                                              \
-    X(ESTORE, -19, "store failure")                                                                \
-    X(EEXIST, -20, "already exists")                                                               \
-    X(EBUSY, -21, "in use")                                                                        \
-    X(ECONFLICT, -22, "conflict")                                                                  \
-    X(ECONFIG, -23, "bad configuration")                                                           \
-    X(ECANCELLED, -24, "cancelled")                                                                \
-    X(EPLATFORM, -25, "no matching platform")                                                      \
-    X(EREGISTRY, -26, "refused by the registry")                                                   \
+#define DAVIT_CODES(X)                              \
+    X(EINVAL, -1, "invalid argument")               \
+    X(ENOMEM, -2, "out of memory")                  \
+    X(ENOTFOUND, -3, "not found")                   \
+    X(EUNAUTHORIZED, -4, "not authorized")          \
+    X(EDENIED, -5, "access denied")                 \
+    X(EDIGEST, -6, "verification failed")           \
+    X(ETOOBIG, -7, "too large")                     \
+    X(EUNSUPPORTED, -8, "not supported")            \
+    X(ENETWORK, -9, "network failure")              \
+    X(ETIMEOUT, -10, "timed out")                   \
+    X(ETLS, -11, "TLS failure")                     \
+    X(ECERTIFICATE, -12, "certificate not trusted") \
+    X(EUNAVAILABLE, -13, "registry unavailable")    \
+    X(ERATELIMIT, -14, "rate limited")              \
+    X(EPROTOCOL, -15, "malformed answer")           \
+    X(EFORMAT, -16, "malformed document")           \
+    X(EIO, -17, "input/output error")               \
+    X(ENOSPACE, -18, "no space left")               \
+    X(ESTORE, -19, "store failure")                 \
+    X(EEXIST, -20, "already exists")                \
+    X(EBUSY, -21, "in use")                         \
+    X(ECONFLICT, -22, "conflict")                   \
+    X(ECONFIG, -23, "bad configuration")            \
+    X(ECANCELLED, -24, "cancelled")                 \
+    X(EPLATFORM, -25, "no matching platform")       \
+    X(EREGISTRY, -26, "refused by the registry")    \
     X(EFORBIDDEN, -27, "reserved")
 
 typedef enum davit_code {

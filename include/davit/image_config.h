@@ -24,7 +24,8 @@ typedef struct davit_image_config davit_image_config;
  * Threads: any
  * Spec:    store.md 1; pull.md 6
  */
-DAVIT_API int davit_image_config_parse(const void *bytes, size_t size, davit_image_config **out, davit_error **err);
+DAVIT_API int davit_image_config_parse(const void *bytes, size_t size, davit_image_config **out,
+                                       davit_error **err);
 /** Release; NULL is fine. */
 DAVIT_API void davit_image_config_free(davit_image_config *config);
 

@@ -11,17 +11,17 @@
 
 DAVIT_BEGIN_DECLS
 
-#define DAVIT_MANIFEST_MAX (4u << 20) /* bytes (threats C1) */
+#define DAVIT_MANIFEST_MAX (4u << 20)  /* bytes (threats C1) */
 #define DAVIT_MANIFEST_LAYERS_MAX 4096 /* layers of a manifest, entries of an index (threats C3) */
 #define DAVIT_INDEX_DEPTH_MAX 4
 
 typedef struct davit_manifest davit_manifest;
 
 typedef enum davit_manifest_kind {
-    DAVIT_MANIFEST_DOCKER = 1,  /* application/vnd.docker.distribution.manifest.v2+json */
-    DAVIT_MANIFEST_OCI = 2,     /* application/vnd.oci.image.manifest.v1+json */
-    DAVIT_MANIFEST_LIST = 3,    /* application/vnd.docker.distribution.manifest.list.v2+json */
-    DAVIT_MANIFEST_INDEX = 4,   /* application/vnd.oci.image.index.v1+json */
+    DAVIT_MANIFEST_DOCKER = 1, /* application/vnd.docker.distribution.manifest.v2+json */
+    DAVIT_MANIFEST_OCI = 2,    /* application/vnd.oci.image.manifest.v1+json */
+    DAVIT_MANIFEST_LIST = 3,   /* application/vnd.docker.distribution.manifest.list.v2+json */
+    DAVIT_MANIFEST_INDEX = 4,  /* application/vnd.oci.image.index.v1+json */
 } davit_manifest_kind;
 
 /**
@@ -38,8 +38,8 @@ typedef enum davit_manifest_kind {
  * Threads: any
  * Spec:    registry-v2.md 4.3; pull.md 4.2; threats B3, B4, C1-C3
  */
-DAVIT_API int davit_manifest_parse(const void *bytes, size_t size, const char *media_type, davit_manifest **out,
-                                   davit_error **err);
+DAVIT_API int davit_manifest_parse(const void *bytes, size_t size, const char *media_type,
+                                   davit_manifest **out, davit_error **err);
 
 /** Another handle; free each. */
 DAVIT_API davit_manifest *davit_manifest_ref(davit_manifest *m);
@@ -75,8 +75,8 @@ DAVIT_API const char *davit_manifest_artifact_type(const davit_manifest *m);
  * Threads: any
  * Spec:    pull.md 5.2
  */
-DAVIT_API int davit_manifest_choose(const davit_manifest *m, const davit_platform *platform, size_t **out_indices,
-                                    size_t *out_count, davit_error **err);
+DAVIT_API int davit_manifest_choose(const davit_manifest *m, const davit_platform *platform,
+                                    size_t **out_indices, size_t *out_count, davit_error **err);
 
 DAVIT_END_DECLS
 

@@ -9,8 +9,10 @@
 DAVIT_BEGIN_DECLS
 
 typedef enum davit_progress_kind {
-    DAVIT_PROGRESS_MESSAGE = 1, /**< a line: id may be NULL, action is the text ("Pulling from library/busybox") */
-    DAVIT_PROGRESS_LAYER = 2,   /**< the state of one blob: id is its short digest, action such as "Downloading" */
+    DAVIT_PROGRESS_MESSAGE =
+        1, /**< a line: id may be NULL, action is the text ("Pulling from library/busybox") */
+    DAVIT_PROGRESS_LAYER =
+        2, /**< the state of one blob: id is its short digest, action such as "Downloading" */
     DAVIT_PROGRESS_AUX = 3,     /**< aux_json */
     DAVIT_PROGRESS_WARNING = 4, /**< action is a warning; not part of Docker's stream, shown as a message */
 } davit_progress_kind;
@@ -20,8 +22,8 @@ typedef struct davit_progress {
     davit_progress_kind kind;
     const char *id;
     const char *action;
-    uint64_t current;  /**< bytes; 0 with total 0: an action without counts */
-    uint64_t total;    /**< bytes, 0 when unknown */
+    uint64_t current; /**< bytes; 0 with total 0: an action without counts */
+    uint64_t total;   /**< bytes, 0 when unknown */
     bool has_counts;
     const char *aux_json;
 } davit_progress;

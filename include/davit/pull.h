@@ -12,9 +12,10 @@
 DAVIT_BEGIN_DECLS
 
 /** davit_pull_options.flags */
-#define DAVIT_PULL_ALL_TAGS (1u << 0)      /**< every tag of the repository; the reference must be name-only */
+#define DAVIT_PULL_ALL_TAGS (1u << 0) /**< every tag of the repository; the reference must be name-only */
 #define DAVIT_PULL_ALL_PLATFORMS (1u << 1) /**< every entry of an index, as content */
-#define DAVIT_PULL_DRY_RUN (1u << 2)       /**< fetch manifests only into memory, store nothing, say what is missing */
+#define DAVIT_PULL_DRY_RUN \
+    (1u << 2) /**< fetch manifests only into memory, store nothing, say what is missing */
 
 #define DAVIT_PULL_OPTIONS_VERSION 1u
 
@@ -31,13 +32,16 @@ typedef struct davit_pull_options {
     int (*verify)(const davit_reference *ref, const davit_manifest *manifest, void *user_data);
 } davit_pull_options;
 
-#define DAVIT_PULL_OPTIONS_INIT {DAVIT_PULL_OPTIONS_VERSION}
+#define DAVIT_PULL_OPTIONS_INIT    \
+    {                              \
+        DAVIT_PULL_OPTIONS_VERSION \
+    }
 
 /** What a pull did, or with DAVIT_PULL_DRY_RUN would do. Counts are of blobs and manifests, bytes as stored. */
 typedef struct davit_pull_result {
-    davit_digest digest; /**< of the last reference's manifest or index */
-    bool updated;        /**< some reference names something else than before */
-    uint32_t tag_count;  /**< references pulled */
+    davit_digest digest;                   /**< of the last reference's manifest or index */
+    bool updated;                          /**< some reference names something else than before */
+    uint32_t tag_count;                    /**< references pulled */
     uint64_t fetched_count, fetched_bytes; /**< what was, or would be, transferred */
     uint64_t present_count, present_bytes; /**< what was in the store already */
 } davit_pull_result;

@@ -47,14 +47,15 @@ DAVIT_API int davit_reference_with_tag(const davit_reference *ref, const char *t
  * A copy of @p ref with this digest text, keeping a tag (WithDigest). Only the reference grammar of digests is checked, so
  * davit_reference_digest() of the result may fail. Spec: reference.md 6.
  */
-DAVIT_API int davit_reference_with_digest(const davit_reference *ref, const char *digest, davit_reference **out,
-                                          davit_error **err);
+DAVIT_API int davit_reference_with_digest(const davit_reference *ref, const char *digest,
+                                          davit_reference **out, davit_error **err);
 
 /** A copy without tag and digest (TrimNamed). Spec: reference.md 6. */
 DAVIT_API int davit_reference_trim(const davit_reference *ref, davit_reference **out, davit_error **err);
 
 /** A copy that has the tag "latest" if it had neither tag nor digest (TagNameOnly). Spec: reference.md 6. */
-DAVIT_API int davit_reference_tag_name_only(const davit_reference *ref, davit_reference **out, davit_error **err);
+DAVIT_API int davit_reference_tag_name_only(const davit_reference *ref, davit_reference **out,
+                                            davit_error **err);
 
 /** A second handle to the same value. */
 DAVIT_API davit_reference *davit_reference_ref(davit_reference *ref);

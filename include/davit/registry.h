@@ -23,9 +23,9 @@ DAVIT_BEGIN_DECLS
  * Threads: any; blocks
  * Spec:    registry-v2.md 4.2
  */
-DAVIT_API int davit_registry_resolve(davit_client *client, const davit_reference *ref, const davit_platform *platform,
-                                     davit_digest *out_digest, char **out_media_type, uint64_t *out_size,
-                                     davit_error **err);
+DAVIT_API int davit_registry_resolve(davit_client *client, const davit_reference *ref,
+                                     const davit_platform *platform, davit_digest *out_digest,
+                                     char **out_media_type, uint64_t *out_size, davit_error **err);
 
 /**
  * Fetch a manifest and verify its bytes.
@@ -43,7 +43,8 @@ DAVIT_API int davit_registry_resolve(davit_client *client, const davit_reference
  * Spec:    registry-v2.md 4.3; pull.md 4, 5
  */
 DAVIT_API int davit_registry_get_manifest(davit_client *client, const davit_reference *ref,
-                                          const davit_platform *platform, davit_manifest **out, davit_error **err);
+                                          const davit_platform *platform, davit_manifest **out,
+                                          davit_error **err);
 
 /**
  * Fetch the image config of a reference, verified.
@@ -55,7 +56,8 @@ DAVIT_API int davit_registry_get_manifest(davit_client *client, const davit_refe
  *                  davit_registry_get_config_bytes().
  */
 DAVIT_API int davit_registry_get_config(davit_client *client, const davit_reference *ref,
-                                        const davit_platform *platform, davit_image_config **out, davit_error **err);
+                                        const davit_platform *platform, davit_image_config **out,
+                                        davit_error **err);
 
 /**
  * The exact bytes of the config, whatever its type.
@@ -64,8 +66,8 @@ DAVIT_API int davit_registry_get_config(davit_client *client, const davit_refere
  * Limits:  DAVIT_IMAGE_CONFIG_MAX
  */
 DAVIT_API int davit_registry_get_config_bytes(davit_client *client, const davit_reference *ref,
-                                              const davit_platform *platform, void **out_bytes, size_t *out_size,
-                                              davit_error **err);
+                                              const davit_platform *platform, void **out_bytes,
+                                              size_t *out_size, davit_error **err);
 
 /** Takes a piece of a blob; 0, or a negative davit_code that ends the transfer. Called on the calling thread. */
 typedef int (*davit_write_fn)(const void *bytes, size_t size, void *user_data);
@@ -83,8 +85,9 @@ typedef int (*davit_write_fn)(const void *bytes, size_t size, void *user_data);
  * Threads: any; blocks
  * Spec:    registry-v2.md 5
  */
-DAVIT_API int davit_registry_get_blob(davit_client *client, const davit_reference *ref, const davit_digest *digest,
-                                      davit_write_fn write, void *user_data, uint64_t *out_size, davit_error **err);
+DAVIT_API int davit_registry_get_blob(davit_client *client, const davit_reference *ref,
+                                      const davit_digest *digest, davit_write_fn write, void *user_data,
+                                      uint64_t *out_size, davit_error **err);
 
 /** Takes one tag, in the registry's order; a non-zero answer ends the listing without an error. */
 typedef int (*davit_tag_fn)(const char *tag, void *user_data);
@@ -97,15 +100,15 @@ typedef int (*davit_tag_fn)(const char *tag, void *user_data);
  * Threads: any; blocks; @p fn runs on the calling thread
  * Spec:    registry-v2.md 7; threats A8, C4
  */
-DAVIT_API int davit_registry_tags(davit_client *client, const davit_reference *ref, davit_tag_fn fn, void *user_data,
-                                  davit_error **err);
+DAVIT_API int davit_registry_tags(davit_client *client, const davit_reference *ref, davit_tag_fn fn,
+                                  void *user_data, davit_error **err);
 
 typedef struct davit_ping_result {
-    int status;            /**< HTTP status of GET /v2/: 200 works, 401 wants credentials, 404 is no v2 registry */
-    bool tls;              /**< spoken to over TLS */
-    bool authenticated;    /**< 200 with the credentials at hand */
-    char challenge[64];    /**< schemes that a 401 offered, such as "bearer, basic" */
-    char url[512];         /**< what was asked */
+    int status; /**< HTTP status of GET /v2/: 200 works, 401 wants credentials, 404 is no v2 registry */
+    bool tls;   /**< spoken to over TLS */
+    bool authenticated; /**< 200 with the credentials at hand */
+    char challenge[64]; /**< schemes that a 401 offered, such as "bearer, basic" */
+    char url[512];      /**< what was asked */
 } davit_ping_result;
 
 /**
@@ -118,7 +121,8 @@ typedef struct davit_ping_result {
  * Threads: any; blocks
  * Spec:    registry-v2.md 3
  */
-DAVIT_API int davit_registry_ping(davit_client *client, const char *host, davit_ping_result *out, davit_error **err);
+DAVIT_API int davit_registry_ping(davit_client *client, const char *host, davit_ping_result *out,
+                                  davit_error **err);
 
 DAVIT_END_DECLS
 

@@ -29,14 +29,14 @@ DAVIT_API void davit_store_free(davit_store *store);
 /** One image in the store: one manifest. Texts are owned by the list or image it came in. */
 typedef struct davit_image {
     davit_digest manifest;
-    davit_digest config;          /**< the image id */
-    davit_digest index;           /**< algorithm DAVIT_DIGEST_NONE when pulled without an index */
+    davit_digest config; /**< the image id */
+    davit_digest index;  /**< algorithm DAVIT_DIGEST_NONE when pulled without an index */
     davit_platform platform;
-    uint64_t size;                /**< bytes of config and layers as stored */
-    int64_t pulled_at_s;          /**< seconds since 1970 */
-    const char *const *tags;      /**< full tag references naming it ("docker.io/library/alpine:3.20") */
+    uint64_t size;           /**< bytes of config and layers as stored */
+    int64_t pulled_at_s;     /**< seconds since 1970 */
+    const char *const *tags; /**< full tag references naming it ("docker.io/library/alpine:3.20") */
     size_t tag_count;
-    const char *const *digests;   /**< full digest references naming it or its index */
+    const char *const *digests; /**< full digest references naming it or its index */
     size_t digest_count;
 } davit_image;
 
@@ -77,8 +77,8 @@ DAVIT_API int davit_store_get_manifest(davit_store *store, const davit_digest *d
 DAVIT_API int davit_store_get_config(davit_store *store, const davit_digest *digest, davit_image_config **out,
                                      davit_error **err);
 /** Open a blob for reading; the file descriptor is the caller's. Errors: DAVIT_ENOTFOUND. */
-DAVIT_API int davit_store_open_blob(davit_store *store, const davit_digest *digest, int *out_fd, uint64_t *out_size,
-                                    davit_error **err);
+DAVIT_API int davit_store_open_blob(davit_store *store, const davit_digest *digest, int *out_fd,
+                                    uint64_t *out_size, davit_error **err);
 
 DAVIT_END_DECLS
 

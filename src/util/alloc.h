@@ -17,16 +17,16 @@ void *dv_memdup(const void *p, size_t n);
 #define dv_new_array(type, count) ((type *)dv_calloc((count), sizeof(type)))
 
 /* Local that is released at the end of its scope by type##_free() / type##_clear(). */
-#define DV_DEFINE_AUTOPTR(type, free_fn)                                                           \
-    static inline void type##_autoptr(type **p)                                                    \
-    {                                                                                              \
-        free_fn(*p);                                                                               \
+#define DV_DEFINE_AUTOPTR(type, free_fn)        \
+    static inline void type##_autoptr(type **p) \
+    {                                           \
+        free_fn(*p);                            \
     }
 #define DV_AUTOPTR(type) __attribute__((cleanup(type##_autoptr))) type *
-#define DV_DEFINE_AUTO(type, clear_fn)                                                             \
-    static inline void type##_auto(type *p)                                                        \
-    {                                                                                              \
-        clear_fn(p);                                                                               \
+#define DV_DEFINE_AUTO(type, clear_fn)      \
+    static inline void type##_auto(type *p) \
+    {                                       \
+        clear_fn(p);                        \
     }
 #define DV_AUTO(type) __attribute__((cleanup(type##_auto))) type
 
@@ -37,11 +37,11 @@ static inline void dv_free_auto(void *p)
 #define DV_AUTOFREE __attribute__((cleanup(dv_free_auto)))
 
 /* Hand over an owned pointer: the local becomes NULL. */
-#define DV_STEAL(p)                                                                                \
-    __extension__({                                                                                \
-        __typeof__(p) stolen_ = (p);                                                               \
-        (p) = NULL;                                                                                \
-        stolen_;                                                                                   \
+#define DV_STEAL(p)                  \
+    __extension__({                  \
+        __typeof__(p) stolen_ = (p); \
+        (p) = NULL;                  \
+        stolen_;                     \
     })
 
 #define DV_COUNT(array) (sizeof(array) / sizeof((array)[0]))

@@ -11,13 +11,16 @@ typedef struct dv_buf {
     char *data; /* NUL-terminated whenever not NULL */
     size_t size;
     size_t capacity;
-    size_t max;   /* bytes, without the NUL */
-    int failed;   /* 0, DAVIT_ENOMEM or DAVIT_ETOOBIG; later appends do nothing */
-    bool secret;  /* wipe what is given up */
+    size_t max;  /* bytes, without the NUL */
+    int failed;  /* 0, DAVIT_ENOMEM or DAVIT_ETOOBIG; later appends do nothing */
+    bool secret; /* wipe what is given up */
 } dv_buf;
 
 /* An empty buffer that will hold at most max_bytes. */
-#define DV_BUF_INIT(max_bytes) {.max = (max_bytes)}
+#define DV_BUF_INIT(max_bytes) \
+    {                          \
+        .max = (max_bytes)     \
+    }
 
 void dv_buf_clear(dv_buf *b);
 DV_DEFINE_AUTO(dv_buf, dv_buf_clear)

@@ -32,10 +32,11 @@ void dv_time_format(int64_t seconds, char out[32])
 
 static int to_seconds(int year, int month, int day, int h, int m, int s, int64_t *out)
 {
-    if (year < 1900 || year > 9999 || month < 1 || month > 12 || day < 1 || day > 31 || h < 0 ||
-        h > 23 || m < 0 || m > 59 || s < 0 || s > 60)
+    if (year < 1900 || year > 9999 || month < 1 || month > 12 || day < 1 || day > 31 || h < 0 || h > 23 ||
+        m < 0 || m > 59 || s < 0 || s > 60)
         return DAVIT_EFORMAT;
-    struct tm tm = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day, .tm_hour = h, .tm_min = m, .tm_sec = s};
+    struct tm tm = {
+        .tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day, .tm_hour = h, .tm_min = m, .tm_sec = s};
     *out = timegm(&tm);
     return 0;
 }
@@ -83,16 +84,18 @@ int dv_time_parse_http(const char *text, int64_t *out)
 {
     int y, d, h, m, s, n = 0;
     char mon[4] = "", day[16] = "";
-    if (sscanf(text, "%3[A-Za-z], %2d %3[A-Za-z] %4d %2d:%2d:%2d GMT%n", day, &d, mon, &y, &h, &m, &s, &n) == 7 &&
+    if (sscanf(text, "%3[A-Za-z], %2d %3[A-Za-z] %4d %2d:%2d:%2d GMT%n", day, &d, mon, &y, &h, &m, &s, &n) ==
+            7 &&
         n > 0 && !text[n])
         return to_seconds(y, month_number(mon), d, h, m, s, out);
     n = 0;
-    if (sscanf(text, "%9[A-Za-z], %2d-%3[A-Za-z]-%2d %2d:%2d:%2d GMT%n", day, &d, mon, &y, &h, &m, &s, &n) == 7 &&
+    if (sscanf(text, "%9[A-Za-z], %2d-%3[A-Za-z]-%2d %2d:%2d:%2d GMT%n", day, &d, mon, &y, &h, &m, &s, &n) ==
+            7 &&
         n > 0 && !text[n])
         return to_seconds(y < 70 ? 2000 + y : 1900 + y, month_number(mon), d, h, m, s, out);
     n = 0;
-    if (sscanf(text, "%3[A-Za-z] %3[A-Za-z] %2d %2d:%2d:%2d %4d%n", day, mon, &d, &h, &m, &s, &y, &n) == 7 && n > 0 &&
-        !text[n])
+    if (sscanf(text, "%3[A-Za-z] %3[A-Za-z] %2d %2d:%2d:%2d %4d%n", day, mon, &d, &h, &m, &s, &y, &n) == 7 &&
+        n > 0 && !text[n])
         return to_seconds(y, month_number(mon), d, h, m, s, out);
     return DAVIT_EFORMAT;
 }

@@ -43,8 +43,8 @@ const char *davit_code_name(int code)
     switch (code) {
     case DAVIT_OK:
         return "OK";
-#define ROW(name, number, text)                                                                    \
-    case number:                                                                                   \
+#define ROW(name, number, text) \
+    case number:                \
         return #name;
         DAVIT_CODES(ROW)
 #undef ROW
@@ -58,8 +58,8 @@ const char *davit_code_text(int code)
     switch (code) {
     case DAVIT_OK:
         return "success";
-#define ROW(name, number, text)                                                                    \
-    case number:                                                                                   \
+#define ROW(name, number, text) \
+    case number:                \
         return text;
         DAVIT_CODES(ROW)
 #undef ROW

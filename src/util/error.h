@@ -8,22 +8,22 @@
 /* What kind of answer an error came from; the pull rules (pull.md 2.1, 3.1, 3.2) decide by it. */
 typedef enum dv_error_kind {
     DV_ERROR_PLAIN = 0,
-    DV_ERROR_REGISTRY_FULL,   /* code with a detail or a message of its own (registry-v2.md 9.1 step 5) */
-    DV_ERROR_REGISTRY_BARE,   /* only a code with its stock message */
-    DV_ERROR_UNEXPECTED,      /* unexpected HTTP status or unparsable error body */
-    DV_ERROR_TRANSPORT,       /* no HTTP answer at all, or not a whole one */
-    DV_ERROR_CONFIG_PULL,     /* image config could not be pulled */
-    DV_ERROR_MEDIA_TYPE,      /* unsupported media type */
+    DV_ERROR_REGISTRY_FULL, /* code with a detail or a message of its own (registry-v2.md 9.1 step 5) */
+    DV_ERROR_REGISTRY_BARE, /* only a code with its stock message */
+    DV_ERROR_UNEXPECTED,    /* unexpected HTTP status or unparsable error body */
+    DV_ERROR_TRANSPORT,     /* no HTTP answer at all, or not a whole one */
+    DV_ERROR_CONFIG_PULL,   /* image config could not be pulled */
+    DV_ERROR_MEDIA_TYPE,    /* unsupported media type */
 } dv_error_kind;
 
 struct davit_error {
     int code;
     dv_error_kind kind;
     int http_status;
-    int retry_after_s;        /* -1 when the server named none */
-    bool final;               /* repeating the request cannot help */
-    char registry_code[40];   /* "" when there is none */
-    const char *message;      /* text of this struct's own memory, or a static one */
+    int retry_after_s;      /* -1 when the server named none */
+    bool final;             /* repeating the request cannot help */
+    char registry_code[40]; /* "" when there is none */
+    const char *message;    /* text of this struct's own memory, or a static one */
     char text[];
 };
 

@@ -90,14 +90,16 @@ int dv_file_read(int dirfd, const char *path, size_t max, dv_buf *out, davit_err
 static int sync_parent(int dirfd, const char *path)
 {
     const char *slash = strrchr(path, '/');
-    DV_AUTOFREE char *parent = slash ? dv_strndup(path, slash > path ? (size_t)(slash - path) : 1) : dv_strdup(".");
+    DV_AUTOFREE char *parent =
+        slash ? dv_strndup(path, slash > path ? (size_t)(slash - path) : 1) : dv_strdup(".");
     if (!parent)
         return -ENOMEM;
     DV_AUTOCLOSE fd = openat(dirfd, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
-int dv_file_replace(int dirfd, const char *path, const void *bytes, size_t size, mode_t mode, davit_error **err)
+int dv_file_replace(int dirfd, const char *path, const void *bytes, size_t size, mode_t mode,
+                    davit_error **err)
 {
     DV_AUTO(dv_buf) temporary = DV_BUF_INIT(8192);
     uint8_t random[8];

@@ -25,7 +25,8 @@ ssize_t dv_pread_all(int fd, void *bytes, size_t size, uint64_t offset);
 /* Read a regular file whole, at most max bytes. Errors: DAVIT_ENOTFOUND, DAVIT_ETOOBIG, DAVIT_EIO (also a directory). */
 int dv_file_read(int dirfd, const char *path, size_t max, dv_buf *out, davit_error **err);
 /* Write beside, fdatasync, rename over, sync the directory. */
-int dv_file_replace(int dirfd, const char *path, const void *bytes, size_t size, mode_t mode, davit_error **err);
+int dv_file_replace(int dirfd, const char *path, const void *bytes, size_t size, mode_t mode,
+                    davit_error **err);
 /* mkdir -p with this mode for what is made. */
 int dv_make_directories(const char *path, mode_t mode, davit_error **err);
 /* OFD write lock on the whole file. 1: got it; 0: held by another open file; -errno. */

@@ -72,7 +72,8 @@ void dv_digest_from_bytes(davit_digest_algorithm algorithm, const uint8_t *bytes
     static const struct {
         const char *prefix;
         size_t size;
-    } kinds[] = {[DAVIT_SHA256] = {"sha256:", 32}, [DAVIT_SHA384] = {"sha384:", 48}, [DAVIT_SHA512] = {"sha512:", 64}};
+    } kinds[] = {
+        [DAVIT_SHA256] = {"sha256:", 32}, [DAVIT_SHA384] = {"sha384:", 48}, [DAVIT_SHA512] = {"sha512:", 64}};
     assert(algorithm >= DAVIT_SHA256 && algorithm <= DAVIT_SHA512);
     *out = (davit_digest){.algorithm = algorithm};
     memcpy(out->bytes, bytes, kinds[algorithm].size);

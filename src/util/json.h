@@ -16,7 +16,13 @@
 typedef struct dv_json dv_json;
 
 typedef enum dv_json_type {
-    DV_JSON_NULL, DV_JSON_BOOL, DV_JSON_INTEGER, DV_JSON_REAL, DV_JSON_STRING, DV_JSON_ARRAY, DV_JSON_OBJECT,
+    DV_JSON_NULL,
+    DV_JSON_BOOL,
+    DV_JSON_INTEGER,
+    DV_JSON_REAL,
+    DV_JSON_STRING,
+    DV_JSON_ARRAY,
+    DV_JSON_OBJECT,
 } dv_json_type;
 
 typedef struct dv_json_limits {
@@ -41,18 +47,18 @@ typedef struct dv_json_known {
  * case-variant known key is DAVIT_EFORMAT. Errors: DAVIT_ETOOBIG, DAVIT_EFORMAT (message without the document's name: the
  * caller wraps), DAVIT_ENOMEM.
  */
-int dv_json_parse(const void *bytes, size_t size, const dv_json_limits *limits, const dv_json_known *known, dv_json **out,
-                  davit_error **err);
+int dv_json_parse(const void *bytes, size_t size, const dv_json_limits *limits, const dv_json_known *known,
+                  dv_json **out, davit_error **err);
 void dv_json_free(dv_json *v); /* only what dv_json_parse() or a builder gave */
 DV_DEFINE_AUTOPTR(dv_json, dv_json_free)
 
 dv_json_type dv_json_get_type(const dv_json *v);
-bool dv_json_is(const dv_json *v, dv_json_type type);              /* false for NULL */
+bool dv_json_is(const dv_json *v, dv_json_type type);               /* false for NULL */
 const dv_json *dv_json_get(const dv_json *object, const char *key); /* NULL: absent or no object */
-const char *dv_json_string(const dv_json *v, size_t *out_size);    /* NULL unless a string; may hold NULs */
+const char *dv_json_string(const dv_json *v, size_t *out_size);     /* NULL unless a string; may hold NULs */
 int64_t dv_json_integer(const dv_json *v);                          /* 0 unless an integer */
 bool dv_json_bool(const dv_json *v);
-size_t dv_json_count(const dv_json *array);                         /* elements or members; 0 for others */
+size_t dv_json_count(const dv_json *array); /* elements or members; 0 for others */
 const dv_json *dv_json_at(const dv_json *array, size_t index);
 /* Members in document order: start with *iter = NULL; false at the end. */
 bool dv_json_next(const dv_json *object, void **iter, const char **key, const dv_json **value);
@@ -60,18 +66,18 @@ bool dv_json_next(const dv_json *object, void **iter, const char **key, const dv
 /* --- decoding by a table ---------------------------------------------------------------------------------------- */
 
 typedef enum dv_json_field_type {
-    DV_FIELD_STRING,  /* const char *, borrowed from the tree, no NUL inside; "" stays "" ; absent or null: unchanged */
-    DV_FIELD_INT64,   /* int64_t */
-    DV_FIELD_BOOL,    /* bool */
-    DV_FIELD_VALUE,   /* const dv_json *, any type but null */
-    DV_FIELD_OBJECT,  /* const dv_json *, must be an object */
-    DV_FIELD_ARRAY,   /* const dv_json *, must be an array */
+    DV_FIELD_STRING, /* const char *, borrowed from the tree, no NUL inside; "" stays "" ; absent or null: unchanged */
+    DV_FIELD_INT64,  /* int64_t */
+    DV_FIELD_BOOL,   /* bool */
+    DV_FIELD_VALUE,  /* const dv_json *, any type but null */
+    DV_FIELD_OBJECT, /* const dv_json *, must be an object */
+    DV_FIELD_ARRAY,  /* const dv_json *, must be an array */
 } dv_json_field_type;
 
 typedef struct dv_json_field {
     const char *key;
     dv_json_field_type type;
-    size_t offset;   /* in the struct that is filled */
+    size_t offset; /* in the struct that is filled */
     bool required;
 } dv_json_field;
 

@@ -32,8 +32,11 @@ static bool topic_mask(const char *word, size_t n, unsigned *out)
     static const struct {
         const char *name;
         unsigned mask;
-    } topics[] = {{"http", DV_TRACE_HTTP}, {"auth", DV_TRACE_AUTH}, {"xfer", DV_TRACE_XFER},
-                  {"store", DV_TRACE_STORE}, {"all", ~0u}};
+    } topics[] = {{"http", DV_TRACE_HTTP},
+                  {"auth", DV_TRACE_AUTH},
+                  {"xfer", DV_TRACE_XFER},
+                  {"store", DV_TRACE_STORE},
+                  {"all", ~0u}};
     for (size_t i = 0; i < DV_COUNT(topics); i++)
         if (strlen(topics[i].name) == n && memcmp(topics[i].name, word, n) == 0) {
             *out = topics[i].mask;

@@ -56,7 +56,8 @@ static bool wait_filled(dv_queue *q, const struct timespec *until)
 {
     int r = 0;
     while (!q->first && r != ETIMEDOUT)
-        r = until ? pthread_cond_timedwait(&q->filled, &q->lock, until) : pthread_cond_wait(&q->filled, &q->lock);
+        r = until ? pthread_cond_timedwait(&q->filled, &q->lock, until)
+                  : pthread_cond_wait(&q->filled, &q->lock);
     return q->first != NULL;
 }
 

@@ -13,7 +13,10 @@ typedef struct dv_secret {
     size_t size;
 } dv_secret;
 
-#define DV_SECRET_INIT {0}
+#define DV_SECRET_INIT \
+    {                  \
+        0              \
+    }
 
 /* Keep a copy of size bytes; what was there is wiped. False without memory. */
 bool dv_secret_set(dv_secret *s, const char *text, size_t size);

@@ -69,9 +69,11 @@ bool dv_str_to_u64(const char *s, uint64_t *out)
 size_t dv_utf8_length(const char *s, size_t n, uint32_t *out_rune)
 {
     const unsigned char *u = (const unsigned char *)s;
-    size_t len = u[0] < 0x80 ? 1 : u[0] >= 0xc2 && u[0] < 0xe0 ? 2 : (u[0] & 0xf0) == 0xe0 ? 3
-                 : u[0] >= 0xf0 && u[0] < 0xf5                 ? 4
-                                                               : 0;
+    size_t len = u[0] < 0x80                   ? 1
+                 : u[0] >= 0xc2 && u[0] < 0xe0 ? 2
+                 : (u[0] & 0xf0) == 0xe0       ? 3
+                 : u[0] >= 0xf0 && u[0] < 0xf5 ? 4
+                                               : 0;
     if (len == 0 || len > n)
         return 0;
     uint32_t rune = len == 1 ? u[0] : u[0] & (0x7fu >> len);
@@ -91,8 +93,8 @@ size_t dv_utf8_length(const char *s, size_t n, uint32_t *out_rune)
 static bool is_unsafe(uint32_t rune)
 {
     return rune < 0x20 || (rune >= 0x7f && rune < 0xa0) || rune == 0x061c || rune == 0x200e ||
-           rune == 0x200f || (rune >= 0x2028 && rune <= 0x202e) ||
-           (rune >= 0x2066 && rune <= 0x2069) || rune == 0xfeff;
+           rune == 0x200f || (rune >= 0x2028 && rune <= 0x202e) || (rune >= 0x2066 && rune <= 0x2069) ||
+           rune == 0xfeff;
 }
 
 void dv_str_escape(dv_buf *out, const char *s, size_t n, bool keep_newlines)

@@ -11,9 +11,9 @@
 bool dv_str_equal(const char *a, const char *b); /* NULL equals only NULL */
 bool dv_str_starts(const char *s, const char *prefix);
 bool dv_str_ends(const char *s, const char *suffix);
-bool dv_str_equal_nocase(const char *a, const char *b);            /* ASCII */
-bool dv_str_starts_nocase(const char *s, const char *prefix);      /* ASCII */
-void dv_str_lower(char *s);                                        /* ASCII, in place */
+bool dv_str_equal_nocase(const char *a, const char *b);       /* ASCII */
+bool dv_str_starts_nocase(const char *s, const char *prefix); /* ASCII */
+void dv_str_lower(char *s);                                   /* ASCII, in place */
 bool dv_char_is_alnum(char c);
 bool dv_char_is_digit(char c);
 
