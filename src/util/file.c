@@ -154,10 +154,20 @@ static int set_lock(int fd, int command, short type)
     return r < 0 ? -errno : 0;
 }
 
+static int try_lock(int fd, short type)
+{
+    int r = set_lock(fd, F_OFD_SETLK, type);
+    return r == 0 ? 1 : r == -EAGAIN || r == -EACCES ? 0 : r;
+}
+
 int dv_try_lock(int fd)
 {
-    int r = set_lock(fd, F_OFD_SETLK, F_WRLCK);
-    return r == 0 ? 1 : r == -EAGAIN || r == -EACCES ? 0 : r;
+    return try_lock(fd, F_WRLCK);
+}
+
+int dv_try_lock_shared(int fd)
+{
+    return try_lock(fd, F_RDLCK);
 }
 
 int dv_lock_wait(int fd, bool exclusive)

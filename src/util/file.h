@@ -31,6 +31,8 @@ int dv_file_replace(int dirfd, const char *path, const void *bytes, size_t size,
 int dv_make_directories(const char *path, mode_t mode, davit_error **err);
 /* OFD write lock on the whole file. 1: got it; 0: held by another open file; -errno. */
 int dv_try_lock(int fd);
+/* The same with a read lock; a write lock held through this fd becomes one. */
+int dv_try_lock_shared(int fd);
 /* Wait for it. 0 or -errno. exclusive false takes a read lock. */
 int dv_lock_wait(int fd, bool exclusive);
 
