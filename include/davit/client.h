@@ -14,9 +14,8 @@ DAVIT_BEGIN_DECLS
 typedef struct davit_client davit_client;
 
 /** davit_client_options.flags */
-#define DAVIT_CLIENT_TLS_NO_VERIFY (1u << 0) /**< every registry counts as insecure */
-#define DAVIT_CLIENT_NO_ENVIRONMENT \
-    (1u << 1) /**< ignore proxy and credential variables and files of the user */
+#define DAVIT_CLIENT_TLS_NO_VERIFY (1u << 0)   /**< every registry counts as insecure */
+#define DAVIT_CLIENT_NO_ENVIRONMENT (1u << 1)  /**< no proxies or credentials of the user's environment */
 #define DAVIT_CLIENT_STORE_READ_ONLY (1u << 2) /**< open the store for reading only */
 
 #define DAVIT_CLIENT_OPTIONS_VERSION 1u
@@ -35,16 +34,15 @@ typedef struct davit_client_options {
     const char *const *registry_mirrors;    /**< URLs, in order, for docker.io */
     const char *const *trusted_realms; /**< hosts that may be given passwords as token servers (threats A1) */
     const char *const *headers; /**< "Name: value", sent to the named registry's own origin only (threats A4) */
-    uint32_t
-        max_concurrent_downloads; /**< 0: 3 large ones and 16 small ones; a number is a hard limit for both */
-    uint32_t max_download_attempts; /**< 5 */
-    uint32_t connect_timeout_ms;    /**< 10 000 */
-    uint32_t first_byte_timeout_ms; /**< 30 000, from the request sent to the first byte of the answer */
-    uint32_t stall_timeout_ms;      /**< 30 000 without a byte */
-    uint32_t min_rate;              /**< 1024 bytes/s, averaged over min_rate_window_ms */
-    uint32_t min_rate_window_ms;    /**< 60 000 */
-    uint32_t retry_delay_ms;        /**< 500, doubled each time, at most 10 000 */
-    uint32_t retry_after_max_s;     /**< 60: a longer Retry-After fails at once */
+    uint32_t max_concurrent_downloads; /**< 0: 3 large ones, 16 small ones; a number: at most that of both */
+    uint32_t max_download_attempts;    /**< 5 */
+    uint32_t connect_timeout_ms;       /**< 10 000 */
+    uint32_t first_byte_timeout_ms;    /**< 30 000, from the request sent to the first byte of the answer */
+    uint32_t stall_timeout_ms;         /**< 30 000 without a byte */
+    uint32_t min_rate;                 /**< 1024 bytes/s, averaged over min_rate_window_ms */
+    uint32_t min_rate_window_ms;       /**< 60 000 */
+    uint32_t retry_delay_ms;           /**< 500, doubled each time, at most 10 000 */
+    uint32_t retry_after_max_s;        /**< 60: a longer Retry-After fails at once */
 } davit_client_options;
 
 #define DAVIT_CLIENT_OPTIONS_INIT    \

@@ -9,10 +9,8 @@
 DAVIT_BEGIN_DECLS
 
 typedef enum davit_progress_kind {
-    DAVIT_PROGRESS_MESSAGE =
-        1, /**< a line: id may be NULL, action is the text ("Pulling from library/busybox") */
-    DAVIT_PROGRESS_LAYER =
-        2, /**< the state of one blob: id is its short digest, action such as "Downloading" */
+    DAVIT_PROGRESS_MESSAGE = 1, /**< a line: id may be NULL; action "Pulling from library/busybox" */
+    DAVIT_PROGRESS_LAYER = 2,   /**< the state of one blob: id is its short digest; action "Downloading" */
     DAVIT_PROGRESS_AUX = 3,     /**< aux_json */
     DAVIT_PROGRESS_WARNING = 4, /**< action is a warning; not part of Docker's stream, shown as a message */
 } davit_progress_kind;

@@ -14,8 +14,7 @@ DAVIT_BEGIN_DECLS
 /** davit_pull_options.flags */
 #define DAVIT_PULL_ALL_TAGS (1u << 0) /**< every tag of the repository; the reference must be name-only */
 #define DAVIT_PULL_ALL_PLATFORMS (1u << 1) /**< every entry of an index, as content */
-#define DAVIT_PULL_DRY_RUN \
-    (1u << 2) /**< fetch manifests only into memory, store nothing, say what is missing */
+#define DAVIT_PULL_DRY_RUN (1u << 2) /**< manifests only, into memory; store nothing, say what is missing */
 
 #define DAVIT_PULL_OPTIONS_VERSION 1u
 

@@ -1,0 +1,44 @@
+/* tests/api/test_init.c - an embedder's first lines: every _INIT is its version and zeros, and the library that runs is
+ * the one that the headers describe. Links only the shared library. */
+#include <davit/davit.h>
+
+#include <stdio.h>
+#include <string.h>
+
+static int failed;
+
+/* Everything behind the version, the struct's first member, is zero: zero is always the default. */
+static void check_init(const char *name, const void *options, size_t size, uint32_t version)
+{
+    uint32_t first;
+    memcpy(&first, options, sizeof first);
+    if (first != version) {
+        printf("%s: version %u, expected %u\n", name, first, version);
+        failed = 1;
+    }
+    const unsigned char *bytes = options;
+    for (size_t i = sizeof first; i < size; i++) {
+        if (bytes[i] != 0) {
+            printf("%s: byte %zu is %u, expected 0\n", name, i, bytes[i]);
+            failed = 1;
+        }
+    }
+}
+
+/* Static, so that padding is zero too. */
+#define CHECK(type, init, version)                            \
+    do {                                                      \
+        static const type options = init;                     \
+        check_init(#init, &options, sizeof options, version); \
+    } while (0)
+
+int main(void)
+{
+    CHECK(davit_client_options, DAVIT_CLIENT_OPTIONS_INIT, DAVIT_CLIENT_OPTIONS_VERSION);
+    CHECK(davit_pull_options, DAVIT_PULL_OPTIONS_INIT, DAVIT_PULL_OPTIONS_VERSION);
+    if (strcmp(davit_version(), DAVIT_VERSION) != 0) {
+        printf("davit_version() is %s, the headers say %s\n", davit_version(), DAVIT_VERSION);
+        failed = 1;
+    }
+    return failed;
+}
