@@ -130,8 +130,8 @@ def small(tmp_path_factory):
 
 @pytest.fixture
 def faulty(small):
-    """The scripted registry with demo/web:1.0; `image` is it, `ref` its reference, `layer` its largest
-    layer's digest."""
+    """The scripted registry with demo/web:1.0; `image` is it, `ref` its reference, `layer` the
+    digest of its largest layer."""
     with FaultyRegistry() as registry:
         yield serve(registry, small, "web")
 

@@ -6,7 +6,8 @@ import pytest
 
 from support import oci
 from support.davit import FAST
-from support.faulty_registry import Basic, Bearer, Body, FaultyRegistry, Header, Redirect, Status
+from support.faults import Body, Header, Redirect, Status
+from support.faulty_registry import Basic, Bearer, FaultyRegistry
 from conftest import serve
 
 USER, PASSWORD = "alice", "p4ss:with colon"
@@ -266,7 +267,8 @@ def test_a_realm_on_another_port_of_the_same_host_gets_the_password(davit, fault
     assert faulty.of("token", origin="second")[-1].basic == (USER, PASSWORD)
 
 
-def test_a_realm_over_http_gets_nothing_from_an_https_registry(davit, tls_faulty, authority, tmp_path):
+def test_an_http_realm_gets_nothing_from_an_https_registry(davit, tls_faulty, authority,
+                                                           tmp_path):
     """threat A1, A3"""
     tls_faulty.auth = Bearer(users={USER: PASSWORD}, realm="second")
     davit.login(tls_faulty.host, USER, PASSWORD)
@@ -340,7 +342,8 @@ def test_extra_headers_go_to_the_registry_but_not_to_another_realm(davit, apart)
 
 
 @pytest.mark.parametrize("header", ["Authorization: Bearer x", "Cookie: a=b", "Host: evil",
-                                    "Range: bytes=0-1", "Content-Length: 3", "X: a\r\nY: b", "nocolon"])
+                                    "Range: bytes=0-1", "Content-Length: 3", "X: a\r\nY: b",
+                                    "nocolon"])
 def test_headers_that_are_ours_to_set_are_refused(davit, faulty, header):
     """threat A4, A10"""
     davit.fails(2, "--header", header, "digest", faulty.ref)

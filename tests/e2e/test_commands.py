@@ -11,7 +11,8 @@ import pytest
 
 from support import oci
 from support.davit import FAST, SLOW
-from support.faulty_registry import (Bearer, Body, Corrupt, Cut, EndlessTags, Link, StallHead, Status)
+from support.faults import Body, Corrupt, Cut, EndlessTags, Link, StallHead, Status
+from support.faulty_registry import Bearer
 
 COMMANDS = ["pull", "images", "inspect", "manifest", "config", "digest", "blob", "tags", "ping",
             "version", "help"]
@@ -22,7 +23,7 @@ def debian(open_registry):
     return f"{open_registry.host}/demo/debian:1.0"
 
 
-# ---- manifest, config, digest, blob ----------------------------------------------------------------
+# ---- manifest, config, digest, blob --------------------------------------------------------------
 
 
 def test_manifest_is_the_exact_bytes(davit, debian, images):
@@ -142,7 +143,7 @@ def test_a_reader_that_leaves_ends_the_blob(davit, faulty):
     assert run.process.returncode != 0
 
 
-# ---- tags ------------------------------------------------------------------------------------------
+# ---- tags ----------------------------------------------------------------------------------------
 
 
 def test_tags_one_a_line(davit, open_registry):
@@ -230,7 +231,7 @@ def test_tags_of_a_missing_repository_is_status_3(davit, open_registry):
     davit.fails(3, "tags", f"{open_registry.host}/demo/absent")
 
 
-# ---- ping, version, help -----------------------------------------------------------------------------
+# ---- ping, version, help -------------------------------------------------------------------------
 
 
 def test_ping(davit, open_registry):
@@ -314,13 +315,14 @@ def test_ctrl_c_ends_the_others_too(davit, faulty, args):
     assert time.monotonic() - started < 1.0 * SLOW
 
 
-# ---- images, inspect -----------------------------------------------------------------------------------
+# ---- images, inspect -----------------------------------------------------------------------------
 
 
 def test_images_of_an_empty_store(davit):
     assert davit("images", "--json").json == []
     assert davit("images", "-q").text == ""
-    assert davit("images").lines[0].split() == ["REPOSITORY", "TAG", "IMAGE", "ID", "CREATED", "SIZE"]
+    header = davit("images").lines[0].split()
+    assert header == ["REPOSITORY", "TAG", "IMAGE", "ID", "CREATED", "SIZE"]
 
 
 def test_images_table(davit, open_registry, images):

@@ -9,7 +9,7 @@ import pytest
 from conftest import serve
 from support import oci
 from support.davit import FAST, SLOW, assert_rss
-from support.faulty_registry import Pace
+from support.faults import Pace
 
 
 def below(layout, digest):
@@ -138,7 +138,7 @@ def test_all_tags(davit, open_registry, flag):
 
 def test_all_tags_skips_invalid_names_and_nulls(davit, faulty, images):
     """quirks: Artifactory lists sha256:..., some registry lists null"""
-    from support.faulty_registry import Body
+    from support.faults import Body
     faulty.fault("tags", Body(oci.dumps({"name": "demo/web",
                                          "tags": [None, "1.0", "sha256:" + "a" * 64, "../../x"]})))
     davit("pull", "-a", f"{faulty.host}/demo/web")
@@ -332,7 +332,8 @@ def test_ctrl_c_ends_a_pull_within_a_second(davit, faulty):
 
 @pytest.mark.parametrize("kind", ["manifest", "token", "blob"])
 def test_ctrl_c_ends_a_wait_within_a_second(davit, faulty, kind):
-    from support.faulty_registry import Bearer, StallHead
+    from support.faults import StallHead
+    from support.faulty_registry import Bearer
     faulty.auth = Bearer()
     faulty.fault(kind, StallHead(60))
     run = davit.start("pull", faulty.ref)
@@ -344,7 +345,7 @@ def test_ctrl_c_ends_a_wait_within_a_second(davit, faulty, kind):
 
 
 def test_ctrl_c_ends_a_retry_delay_within_a_second(davit, faulty):
-    from support.faulty_registry import Unavailable
+    from support.faults import Unavailable
     faulty.fault("manifest", Unavailable())
     run = davit.start("--retry-delay", "30", "pull", faulty.ref)
     faulty.wait(lambda: len(faulty.of("manifest")) >= 1)
@@ -356,7 +357,7 @@ def test_ctrl_c_ends_a_retry_delay_within_a_second(davit, faulty):
 
 
 def test_a_failed_pull_leaves_the_tag_where_it_was(davit, faulty, images):
-    from support.faulty_registry import Corrupt
+    from support.faults import Corrupt
     davit("pull", faulty.ref)
     old = davit("digest", f"store:{faulty.ref}").text
     faulty.add_image(images, "twice", "demo/web:1.0")

@@ -1,4 +1,4 @@
-"""Pull from a registry, a link or a CDN that misbehaves: what it comes through, and what it refuses."""
+"""Pull from a registry, a link or a CDN that misbehaves: what it survives, and what it refuses."""
 import json
 import time
 
@@ -7,10 +7,11 @@ import pytest
 from conftest import serve
 from support import oci
 from support.davit import FAST, SLOW, assert_rss
-from support.faulty_registry import (
-    AddHeaders, BadChunk, Bearer, BigHeaders, Body, Close, Corrupt, Cut, Endless, FoldedHeader, GzipCoded,
+from support.faults import (
+    AddHeaders, BadChunk, BigHeaders, Body, Close, Corrupt, Cut, Endless, FoldedHeader, GzipCoded,
     Header, LengthAndChunked, Longer, NoHeader, Pace, RangeIgnored, RangeRefused, RangeShifted, Raw,
     Redirect, Reset, StallBody, StallHead, Status, TooMany, Truncate, TwoLengths, Unavailable)
+from support.faulty_registry import Bearer
 
 HALF = 750000
 
@@ -168,7 +169,8 @@ def test_a_stall_before_headers_ends_and_is_tried_again(davit, faulty, kind):
 def test_a_registry_that_never_answers_fails_in_bounded_time(davit, faulty):
     """threat C9"""
     faulty.fault("any", StallHead(60))
-    result = refuses(davit, faulty, 6, "--first-byte-timeout", "0.3", "--max-download-attempts", "2")
+    result = refuses(davit, faulty, 6, "--first-byte-timeout", "0.3",
+                     "--max-download-attempts", "2")
     assert result.seconds < 8 * SLOW
 
 

@@ -6,14 +6,14 @@ import pytest
 
 from conftest import serve
 from support.davit import FAST
-from support.faulty_registry import Pace
+from support.faults import Pace
 
 MIB = 1 << 20
 
 
 def kill_at(davit, faulty, point, pause):
-    """Starts a pull and kills it when `point` bytes of blobs went out, and a moment later. False when
-    it had ended by itself."""
+    """Starts a pull and kills it a moment after `point` bytes of blobs went out. False when it had
+    ended by itself."""
     run = davit.start(*FAST, "pull", faulty.ref)
     deadline = time.monotonic() + 30
     with faulty.changed:
@@ -32,7 +32,7 @@ def interval(request, size):
 
 
 def came(faulty, digest):
-    """The bytes that went out, looked at once every connection of a dead client is seen to be gone."""
+    """The bytes that went out, once every connection of a dead client is seen to be gone."""
     faulty.wait(lambda: all(r.ended for r in faulty.requests))
     size = faulty.image.sizes[digest]
     starts = [(interval(r, size)[0], r.sent) for r in faulty.gets(digest)
@@ -94,7 +94,8 @@ def test_kill_9_at_50_points_loses_less_than_a_mib_of_each_blob(davit, faulty, s
         rounds += 1
         assert rounds < 100, f"only {kills} kills hit a running pull"
         chain = Chain(davit, faulty, f"store-{rounds}", 12e6)
-        for point in sorted(rng.randrange(0, total + total // 10) for _ in range(rng.randint(1, 4))):
+        points = [rng.randrange(0, total + total // 10) for _ in range(rng.randint(1, 4))]
+        for point in sorted(points):
             kills += chain.kill(point, rng.choice([0, 0, 0.002, 0.02]))
         chain.end()
 

@@ -1,1 +1,1 @@
-"""Support for the tests: images made of real files, registries that behave, and one that does not."""
+"""Support for the tests: images made of real files, registries, and one that lies."""

@@ -121,7 +121,8 @@ def build_multi(layout):
         children.append({**image, "platform": platform})
     statement = oci.dumps({"_type": "https://in-toto.io/Statement/v0.1", "subject": []})
     config = layout.add_config([oci.sha256(statement)], arch="unknown", os_name="unknown")
-    proof = layout.add_manifest(config, [layout.add_blob(statement, "application/vnd.in-toto+json")])
+    blob = layout.add_blob(statement, "application/vnd.in-toto+json")
+    proof = layout.add_manifest(config, [blob])
     children.append({**proof, "platform": {"architecture": "unknown", "os": "unknown"},
                      "annotations": {"vnd.docker.reference.type": "attestation-manifest",
                                      "vnd.docker.reference.digest": children[0]["digest"]}})

@@ -1,5 +1,5 @@
-"""Decides how the tests run the program: a fresh home and store, no proxies, a limit on every run, and
-what every run must obey (one line of error, no sanitizer report)."""
+"""Decides how the tests run the program: a fresh home and store, no proxies, a limit on every run,
+and what every run must obey (one line of error, no sanitizer report)."""
 import base64
 import json
 import os
@@ -89,8 +89,8 @@ class Running:
         except subprocess.TimeoutExpired:
             self.process.kill()
             out, err = self.process.communicate()
-            raise AssertionError(f"did not end within {timeout * SLOW} s: " + str(Result(
-                self.argv, None, out or b"", err or b"", time.monotonic() - self.started))) from None
+            so_far = Result(self.argv, None, out, err, time.monotonic() - self.started)
+            raise AssertionError(f"did not end within {timeout * SLOW} s: {so_far}") from None
         result = Result(self.argv, self.process.returncode, out or b"", err or b"",
                         time.monotonic() - self.started)
         assert not SANITIZER.search(result.err.decode(errors="replace")), str(result)
@@ -102,6 +102,7 @@ class Davit:
 
     def __init__(self, root, **env):
         self.root = Path(root)
+        self.prefix = []         # a command that runs the program, such as Namespace.enter
         self.home, self.store = self.root / "home", Store(self.root / "store")
         self.home.mkdir(parents=True, exist_ok=True)
         keep = {k: v for k, v in os.environ.items()
@@ -112,7 +113,7 @@ class Davit:
 
     def argv(self, *args):
         wrapper = shlex.split(os.environ.get("DAVIT_WRAPPER", ""))
-        return [*wrapper, program(), *map(str, args)]
+        return [*self.prefix, *wrapper, program(), *map(str, args)]
 
     def start(self, *args, env=None, cwd=None, store=None, **pipes):
         env = {**self.env, **(env or {})}

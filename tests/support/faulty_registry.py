@@ -1,5 +1,5 @@
-"""A scripted registry: it serves images correctly until a fault says otherwise, and writes down every
-request. Nothing is random. Raw sockets, so that it can break framing as well as content.
+"""A scripted registry: it serves images correctly until a fault says otherwise, and writes down
+every request. Nothing is random. Raw sockets, so that it can break framing as well as content.
 
     with FaultyRegistry() as reg:
         reg.add_image(layout, "web", "demo/web:1.0")
@@ -7,14 +7,12 @@ request. Nothing is random. Raw sockets, so that it can break framing as well as
         ...                                  # run a client against reg.host
         assert [r.range for r in reg.gets(layer)] == [None, (1000, None)]
 
-kinds: ping manifest blob tags catalog token data other, or "any". `data` is what blobs are redirected
-to: reg.second is another port, another origin. Faults that match one request apply in the order they
-were installed. A TLS hello on the plain port is hung up on and only counted in reg.hellos.
+kinds: ping manifest blob tags catalog token data other, or "any". `data` is what blobs are
+redirected to: reg.second is another port, another origin. Faults that match one request apply in
+the order they were installed. A TLS hello on the plain port is hung up on, and counted in
+reg.hellos.
 """
-import base64
-import email.utils
 import fcntl
-import gzip
 import json
 import mmap
 import re
@@ -30,9 +28,8 @@ import urllib.parse
 from dataclasses import dataclass, field
 
 from support import oci
+from support.faults import PIECE, Action, Request, Response, error
 
-PIECE = 16384
-ENDLESS_CAP = 1 << 30      # no test wants more; keeps a client that never stops from filling a disk
 REASONS = {200: "OK", 206: "Partial Content", 302: "Found", 307: "Temporary Redirect",
            400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
            416: "Range Not Satisfiable", 429: "Too Many Requests", 500: "Internal Server Error",
@@ -42,417 +39,6 @@ V2 = re.compile(r"^/v2/(?P<name>.+)/(?P<what>manifests|blobs|tags)/(?P<ref>[^/]+
 
 class ClientGone(Exception):
     """The client closed the connection, or the registry is being stopped."""
-
-
-@dataclass
-class Request:
-    """One request, and what became of it."""
-    origin: str                  # "main" or "second"
-    connection: int
-    method: str
-    target: str
-    headers: list
-    body: bytes = b""
-    kind: str = "other"
-    name: str = None
-    ref: str = None              # tag or digest
-    started: float = 0.0
-    ended: float = None
-    status: int = None
-    sent: int = 0                # bytes of body handed to the socket
-    complete: bool = False       # the whole answer was
-
-    @property
-    def path(self):
-        return self.target.partition("?")[0]
-
-    @property
-    def query(self):
-        return urllib.parse.parse_qs(self.target.partition("?")[2], keep_blank_values=True)
-
-    @property
-    def form(self):
-        return urllib.parse.parse_qs(self.body.decode("latin-1"), keep_blank_values=True)
-
-    def all(self, header):
-        return [v for k, v in self.headers if k.lower() == header.lower()]
-
-    def header(self, header):
-        return (self.all(header) or [None])[0]
-
-    @property
-    def range(self):
-        """(first, last or None) as asked, or None."""
-        found = re.fullmatch(r"bytes=(\d+)-(\d*)", self.header("Range") or "")
-        return (int(found[1]), int(found[2]) if found[2] else None) if found else None
-
-    @property
-    def basic(self):
-        """(user, password) shown, or None."""
-        scheme, _, rest = (self.header("Authorization") or "").partition(" ")
-        if scheme.lower() != "basic":
-            return None
-        user, _, password = base64.b64decode(rest).decode().partition(":")
-        return user, password
-
-    def __str__(self):
-        notes = "".join(f" {k}: {v}" for k, v in self.headers
-                        if k.lower() in ("range", "authorization"))
-        return f"{self.origin} #{self.connection} {self.method} {self.target}{notes}" \
-               f" -> {self.status} {self.sent} bytes{'' if self.complete else ' (not ended)'}"
-
-
-@dataclass
-class Response:
-    """An answer before it is sent; actions change it."""
-    status: int = 200
-    headers: list = field(default_factory=list)
-    body: object = b""           # bytes, or an iterator of bytes
-    length: object = "auto"      # Content-Length: "auto", a number, or None for none
-    chunked: bool = False
-    close: bool = False
-    raw: bytes = None            # sent instead of everything
-    delay: float = 0             # seconds before the first byte
-    cut_after: int = None        # bytes of body after which the connection dies ...
-    cut_by: str = "rst"          # ... by "rst" or "fin"
-    stall_after: int = None      # bytes of body after which nothing comes for `stall` seconds
-    stall: float = 0
-    rate: float = None           # bytes a second
-
-    def set(self, name, value):
-        self.drop(name)
-        self.headers.append((name, str(value)))
-
-    def drop(self, name):
-        self.headers = [(k, v) for k, v in self.headers if k.lower() != name.lower()]
-
-    def get(self, name):
-        return next((v for k, v in self.headers if k.lower() == name.lower()), None)
-
-
-def error(status, code, message, *headers):
-    """An answer as registries give it."""
-    body = oci.dumps({"errors": [{"code": code, "message": message, "detail": {"test": True}}]})
-    return Response(status, [("Content-Type", "application/json"), *headers], body)
-
-
-# ---- actions -------------------------------------------------------------------------------------
-
-
-class Action:
-    """What a fault does: `before` may change how the request is seen, `after` the answer."""
-
-    def before(self, request):
-        pass
-
-    def after(self, request, response):
-        return response
-
-
-def action(fields):
-    """Turns a dataclass of Response fields into an Action that sets them."""
-    def make(cls):
-        def after(self, request, response):
-            for name in fields:
-                setattr(response, name, getattr(self, name))
-            return response
-        cls.after = after
-        return dataclass(cls)
-    return make
-
-
-@action(["cut_after", "cut_by"])
-class _Cut(Action):
-    cut_after: int = 0
-    cut_by: str = "rst"
-
-
-def Cut(after=0, by="rst"):
-    """Kills the connection after so many bytes of this answer's body, "rst" or "fin"."""
-    return _Cut(after, by)
-
-
-@action(["raw"])
-class Raw(Action):
-    """These bytes and nothing else; then the connection is closed."""
-    raw: bytes = b""
-
-
-def Reset():
-    """No answer at all: a reset."""
-    return _Cut(-1, "rst")
-
-
-def Close():
-    """No answer at all: an orderly end."""
-    return _Cut(-1, "fin")
-
-
-@action(["delay"])
-class StallHead(Action):
-    delay: float = 60
-
-
-@dataclass
-class StallBody(Action):
-    after_bytes: int = 0
-    seconds: float = 60
-
-    def after(self, request, response):
-        response.stall_after, response.stall = self.after_bytes, self.seconds
-        return response
-
-
-@action(["rate"])
-class Pace(Action):
-    """So many bytes a second for this answer (10 is a drip, 20e6 a slow link)."""
-    rate: float = 10
-
-
-@dataclass
-class Status(Action):
-    """This status with this body, whatever was asked."""
-    status: int
-    body: bytes = b""
-    headers: tuple = ()
-
-    def after(self, request, response):
-        return Response(self.status, list(self.headers), self.body)
-
-
-def Unavailable(*headers):
-    return Status(503, b"upstream is away", tuple(headers))
-
-
-@dataclass
-class TooMany(Action):
-    """429 (or `status`) with Retry-After: seconds, "date" (2 s from now), any text, or None."""
-    retry_after: object = 1
-    status: int = 429
-
-    def after(self, request, response):
-        value = self.retry_after
-        if value == "date":
-            value = email.utils.formatdate(time.time() + 2, usegmt=True)
-        headers = [] if value is None else [("Retry-After", str(value))]
-        return error(self.status, "TOOMANYREQUESTS", "slow down, please", *headers)
-
-
-class RangeIgnored(Action):
-    """200 and the whole blob, whatever range was asked."""
-
-    def before(self, request):
-        request.see_range = False
-
-
-@dataclass
-class RangeRefused(Action):
-    """Every request with a Range is refused with this status."""
-    status: int = 416
-
-    def after(self, request, response):
-        return error(self.status, "UNSUPPORTED", "no ranges here") if request.range else response
-
-
-@dataclass
-class RangeShifted(Action):
-    """206, but from another byte than asked, and Content-Range says so (or lies)."""
-    by: int = -1
-    honest: bool = True
-
-    def after(self, request, response):
-        if response.status != 206:
-            return response
-        first, last, total = map(int, re.findall(r"\d+", response.get("Content-Range")))
-        start = max(0, first + self.by)
-        whole = request.registry.blobs[request.ref]
-        response.body = bytes(whole[start:last + 1])
-        if self.honest:
-            response.set("Content-Range", f"bytes {start}-{last}/{total}")
-        return response
-
-
-@dataclass
-class Corrupt(Action):
-    """One byte of the body is another."""
-    offset: int = 0
-
-    def after(self, request, response):
-        body = bytearray(response.body)
-        if self.offset < len(body):
-            body[self.offset] ^= 0xff
-        response.body = bytes(body)
-        return response
-
-
-@dataclass
-class Truncate(Action):
-    """The body ends after `size` bytes: with a Content-Length that says so, or one that does not."""
-    size: int
-    honest: bool = True
-
-    def after(self, request, response):
-        if not self.honest:
-            response.length, response.close = len(response.body), True
-        response.body = response.body[:self.size]
-        return response
-
-
-@dataclass
-class Longer(Action):
-    """More bytes than the blob has. framing: "length" (Content-Length counts them), "chunked",
-    or "beyond" (they follow a right Content-Length)."""
-    extra: bytes = b"x" * 1000
-    framing: str = "length"
-
-    def after(self, request, response):
-        size = len(response.body)
-        response.body = bytes(response.body) + self.extra
-        response.chunked = self.framing == "chunked"
-        response.length = size if self.framing == "beyond" else "auto"
-        response.close = self.framing == "beyond"
-        return response
-
-
-@dataclass
-class Endless(Action):
-    """A body that never ends, after the right one (or `prefix`)."""
-    prefix: bytes = None
-    piece: bytes = b" " * PIECE
-    status: int = None
-
-    def after(self, request, response):
-        first = bytes(response.body) if self.prefix is None else self.prefix
-
-        def forever():
-            yield first
-            for _ in range(ENDLESS_CAP // len(self.piece)):
-                yield self.piece
-        if self.status:
-            response = Response(self.status, [("Content-Type", "application/json")])
-        response.body, response.chunked = forever(), True
-        return response
-
-
-@dataclass
-class Body(Action):
-    """Other bytes under the same headers (unless a type is given)."""
-    body: bytes
-    media_type: str = None
-
-    def after(self, request, response):
-        response.status, response.body = 200, self.body
-        if self.media_type:
-            response.set("Content-Type", self.media_type)
-        return response
-
-
-@dataclass
-class NoHeader(Action):
-    name: str
-
-    def after(self, request, response):
-        response.drop(self.name)
-        return response
-
-
-@dataclass
-class Header(Action):
-    name: str
-    value: str
-
-    def after(self, request, response):
-        response.set(self.name, self.value)
-        return response
-
-
-@dataclass
-class AddHeaders(Action):
-    """These as well, the same name twice if need be."""
-    headers: list
-
-    def after(self, request, response):
-        response.headers += self.headers
-        return response
-
-
-def BigHeaders(size=70000):
-    """More than 64 KiB of headers, no line longer than 8 KiB."""
-    return AddHeaders([(f"X-Filler-{i}", "f" * 8000) for i in range(size // 8000 + 1)])
-
-
-@dataclass
-class Redirect(Action):
-    """307 to a URL: text, or a function of the request. Default: the blob on the second origin."""
-    to: object = None
-    status: int = 307
-
-    def after(self, request, response):
-        to = self.to or (lambda r: f"{r.registry.second_url}/data/{r.ref}?sig=s3cret-signature")
-        url = to(request) if callable(to) else to
-        return Response(self.status, [("Location", url)])
-
-
-class GzipCoded(Action):
-    """The body gzip-coded, with Content-Encoding, unasked."""
-
-    def after(self, request, response):
-        response.body = gzip.compress(bytes(response.body), mtime=0)
-        response.set("Content-Encoding", "gzip")
-        return response
-
-
-class TwoLengths(Action):
-    """Two Content-Length headers that differ."""
-
-    def after(self, request, response):
-        response.headers.append(("Content-Length", str(len(response.body) - 1)))
-        return response
-
-
-class LengthAndChunked(Action):
-    """Content-Length beside Transfer-Encoding: chunked."""
-
-    def after(self, request, response):
-        response.chunked, response.length = True, 5
-        return response
-
-
-class FoldedHeader(Action):
-    """A header continued on a line that starts with a space (obs-fold)."""
-
-    def after(self, request, response):
-        response.headers.append(("X-Folded", "one\r\n two"))
-        return response
-
-
-class BadChunk(Action):
-    """A chunk size that is no number."""
-
-    def after(self, request, response):
-        response.raw = (b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
-                        b"Transfer-Encoding: chunked\r\n\r\nzz\r\n" + bytes(response.body))
-        return response
-
-
-class EndlessTags(Action):
-    """Every page has one new tag and a Link to one more."""
-
-    def after(self, request, response):
-        number = int((request.query.get("last") or ["t0"])[0][1:]) + 1
-        response.body = oci.dumps({"name": request.name, "tags": [f"t{number:08}"]})
-        response.set("Link", f'<{request.path}?last=t{number:08}&n=1>; rel="next"')
-        return response
-
-
-@dataclass
-class Link(Action):
-    """This Link header on every page."""
-    value: str
-
-    def after(self, request, response):
-        response.set("Link", self.value)
-        return response
 
 
 # ---- authentication ------------------------------------------------------------------------------
@@ -555,11 +141,13 @@ class Fault:
 class FaultyRegistry:
     """A context manager; `host` is main, `second_host` another origin on another port.
 
-    authority: a tls.Authority, then main speaks TLS. second_name: what the second origin is called in
-    URLs, so that it can be another host too ("localhost").
+    authority: a tls.Authority, then main speaks TLS. second_name: what the second origin is called
+    in URLs, so that it can be another host too ("localhost"). address: where main listens.
     """
 
-    def __init__(self, authority=None, second_name="127.0.0.1", second_authority=None):
+    def __init__(self, authority=None, second_name="127.0.0.1", second_authority=None,
+                 address="127.0.0.1"):
+        self.address = address
         self.context = authority.context() if authority else None
         self.second_context = second_authority.context() if second_authority else None
         self.second_name = second_name
@@ -674,7 +262,7 @@ class FaultyRegistry:
     # running
 
     def __enter__(self):
-        self.main, self.host = self._listen("main", self.context, "127.0.0.1")
+        self.main, self.host = self._listen("main", self.context, self.address)
         self.second, self.second_host = self._listen("second", self.second_context,
                                                      self.second_name)
         self.url = f"{'https' if self.context else 'http'}://{self.host}"
@@ -682,7 +270,8 @@ class FaultyRegistry:
         return self
 
     def _listen(self, origin, context, name):
-        listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        address = self.address if origin == "main" else "127.0.0.1"
+        listener = socket.create_server((address, 0), backlog=256)
         threading.Thread(target=self._accept, args=(listener, origin, context), daemon=True).start()
         return listener, f"{name}:{listener.getsockname()[1]}"
 
@@ -959,7 +548,7 @@ class Connection:
         return bool(self.sock.recv(1, socket.MSG_PEEK))
 
     def _cut(self, response):
-        """The client has first had every byte that was sent: what is counted is what it could read."""
+        """First the client gets every byte that was sent: what is counted is what it could read."""
         end = time.monotonic() + 2
         while time.monotonic() < end and self._unsent():
             time.sleep(0.001)

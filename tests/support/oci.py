@@ -58,7 +58,7 @@ def tar_of(files):
 
 
 def gzip_of(data, level=6):
-    """gzip -n: no name, no time. Level 0 for incompressible bytes costs nothing and changes little."""
+    """gzip -n: no name, no time. Level 0 is for incompressible bytes."""
     return gzip.compress(data, compresslevel=level, mtime=0)
 
 
@@ -124,7 +124,7 @@ class Layout:
         return self.add_blob(dumps(document), OCI_MANIFEST)
 
     def add_image(self, layers, **config):
-        """An image of [(blob, diff_id)] or [(descriptor, diff_id)]; gives its manifest descriptor."""
+        """An image of [(blob or descriptor, diff_id)]; gives its manifest descriptor."""
         described = [(self.add_blob(b, OCI_LAYER_GZIP) if isinstance(b, bytes) else b)
                      for b, _ in layers]
         return self.add_manifest(self.add_config([d for _, d in layers], **config), described)

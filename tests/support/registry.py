@@ -1,5 +1,5 @@
-"""Decides how the tests run Debian's docker-registry: on a free port, with file storage, and dead at
-the end whatever happens. Filled by skopeo, so that another program's words are what davit reads."""
+"""Decides how the tests run Debian's docker-registry: on a free port, with file storage, and dead
+at the end whatever happens. Filled by skopeo, so that davit reads what another program wrote."""
 import json
 import re
 import shutil

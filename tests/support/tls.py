@@ -32,21 +32,22 @@ def _certificate(name, key, issuer_name, issuer_key, is_ca, alt_names):
 
 
 class Authority:
-    """A certificate authority and a server certificate for 127.0.0.1, ::1 and localhost."""
+    """A certificate authority and a server certificate for localhost and some addresses."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, addresses=("127.0.0.1", "::1")):
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        self.ca, self.cert, self.key = (directory / n for n in ("ca.crt", "server.crt", "server.key"))
+        self.ca, self.cert = directory / "ca.crt", directory / "server.crt"
+        self.key = directory / "server.key"
         ca_key = ec.generate_private_key(ec.SECP256R1())
         key = ec.generate_private_key(ec.SECP256R1())
-        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
-                 x509.IPAddress(ipaddress.ip_address("::1"))]
-        pem = serialization.Encoding.PEM
-        self.ca.write_bytes(
-            _certificate("davit test CA", ca_key, "davit test CA", ca_key, True, []).public_bytes(pem))
-        self.cert.write_bytes(
-            _certificate("localhost", key, "davit test CA", ca_key, False, names).public_bytes(pem))
+        names = [x509.DNSName("localhost"),
+                 *(x509.IPAddress(ipaddress.ip_address(address)) for address in addresses)]
+        ca = "davit test CA"
+        for path, certificate in (
+                (self.ca, _certificate(ca, ca_key, ca, ca_key, True, [])),
+                (self.cert, _certificate("localhost", key, ca, ca_key, False, names))):
+            path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         _write_key(key, self.key)
 
     def context(self):

@@ -129,7 +129,8 @@ class TokenServer:
         access = []
         for scope in scopes:
             kind, name, actions = scope.split(":")
-            allowed = [a for a in actions.split(",") if user or (name in self.public and a == "pull")]
+            allowed = [a for a in actions.split(",")
+                       if user or (name in self.public and a == "pull")]
             access.append({"type": kind, "name": name, "actions": allowed})
         return access
 
