@@ -1,8 +1,8 @@
 /*
  * util/json.c - see json.h. Jansson is included here and nowhere else.
  *
- * A dv_json is a json_t under another name. Whether bytes may be parsed at all is json_scan.c's decision; jansson, which
- * recurses, sees only what that let through.
+ * A dv_json is a json_t under another name. Whether bytes may be parsed at all is json_scan.c's
+ * decision; jansson, which recurses, sees only what that let through.
  */
 #include "util/json.h"
 
@@ -34,7 +34,7 @@ int dv_json_parse(const void *bytes, size_t size, const dv_json_limits *limits, 
         return dv_error_oom(err);
     if (!j)
         return dv_error_set(err, DAVIT_EFORMAT, "malformed JSON at byte %d: %s", why.position,
-                            json_error_code(&why) == json_error_null_byte_in_key ? "NUL in a key"
+                            json_error_code(&why) == json_error_null_byte_in_key   ? "NUL in a key"
                             : json_error_code(&why) == json_error_numeric_overflow ? "number too large"
                                                                                    : "not understood");
     *out = wrap(j);
@@ -99,7 +99,8 @@ bool dv_json_bool(const dv_json *v)
 
 size_t dv_json_count(const dv_json *array)
 {
-    return dv_json_is(array, DV_JSON_OBJECT) ? json_object_size(unwrap(array)) : json_array_size(unwrap(array));
+    return dv_json_is(array, DV_JSON_OBJECT) ? json_object_size(unwrap(array))
+                                             : json_array_size(unwrap(array));
 }
 
 const dv_json *dv_json_at(const dv_json *array, size_t index)
@@ -119,7 +120,7 @@ bool dv_json_next(const dv_json *object, void **iter, const char **key, const dv
     return true;
 }
 
-/* --- decoding by a table -------------------------------------------------------------------------------------- */
+/* --- decoding by a table --------------------------------------------------------------------------- */
 
 static const char *field_type_name(dv_json_field_type type)
 {
@@ -204,7 +205,7 @@ int dv_json_decode(const dv_json *object, const dv_json_field *fields, void *out
     return 0;
 }
 
-/* --- building ------------------------------------------------------------------------------------------------- */
+/* --- building -------------------------------------------------------------------------------------- */
 
 dv_json *dv_json_object_new(void)
 {
@@ -263,12 +264,16 @@ static int append_piece(const char *bytes, size_t size, void *user_data)
     return out->failed ? -1 : 0;
 }
 
-/* < > & and the two line separators stand only inside strings, so that the finished text can be rewritten. */
+/*
+ * < > & and the two line separators stand only inside strings, so that the finished text can be
+ * rewritten.
+ */
 static void append_html_safe(dv_buf *out, const char *text, size_t size)
 {
     for (size_t i = 0; i < size; i++) {
         char c = text[i];
-        bool separator = c == '\xe2' && size - i >= 3 && text[i + 1] == '\x80' && (text[i + 2] & ~1) == '\xa8';
+        bool separator =
+            c == '\xe2' && size - i >= 3 && text[i + 1] == '\x80' && (text[i + 2] & ~1) == '\xa8';
         if (separator) {
             dv_buf_puts(out, text[i + 2] == '\xa8' ? "\\u2028" : "\\u2029");
             i += 2;

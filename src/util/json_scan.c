@@ -1,11 +1,12 @@
 /*
  * util/json_scan.c - reads JSON bytes once, without recursion and without allocating (threats C2).
  *
- * Decides: is it one JSON document within the limits, is its text UTF-8, do its integers fit int64_t, and does a strict
- * document use each of its known keys once and in one spelling (threats B4). Builds nothing: json.c does, from the same
- * bytes, after this has passed.
+ * Decides: is it one JSON document within the limits, is its text UTF-8, do its integers fit int64_t,
+ * and does a strict document use each of its known keys once and in one spelling (threats B4). Builds
+ * nothing: json.c does, from the same bytes, after this has passed.
  *
- * Case variants are what Go's decoder takes for the same key: ASCII letters, and U+017F for s and U+212A for k.
+ * Case variants are what Go's decoder takes for the same key: ASCII letters, and U+017F for s and U+212A
+ * for k.
  */
 #include "util/json_scan.h"
 
@@ -17,11 +18,13 @@
 #define DEPTH_DEFAULT 32
 #define DEPTH_CEILING 128 /* what a caller may ask for */
 #define VALUES_DEFAULT 100000
-#define ROWS_MAX 32    /* rows of a dv_json_known table: bits of frame.rows */
-#define KEYS_MAX 64    /* keys of one row: bits of frame.seen */
+#define ROWS_MAX 32     /* rows of a dv_json_known table: bits of frame.rows */
+#define KEYS_MAX 64     /* keys of one row: bits of frame.seen */
 #define KEY_KEPT_MAX 40 /* bytes; a longer key is none that we know */
 
-/* A member's name: as it is, and folded. Runes outside ASCII are one byte 0xff, which no known key has. */
+/*
+ * A member's name: as it is, and folded. Runes outside ASCII are one byte 0xff, which no known key has.
+ */
 typedef struct key {
     unsigned char exact[KEY_KEPT_MAX];
     unsigned char folded[KEY_KEPT_MAX];
@@ -44,7 +47,7 @@ typedef struct scan {
     uint32_t max_depth, max_values;
     uint32_t depth, values;
     const dv_json_known *known;
-    uint32_t next_rows;    /* frame.rows and path_size of the value that comes next */
+    uint32_t next_rows; /* frame.rows and path_size of the value that comes next */
     size_t next_path_size;
     frame frames[DEPTH_CEILING];
     davit_error **err;
@@ -66,7 +69,7 @@ static char peek(const scan *s)
     return s->at < s->size ? s->bytes[s->at] : '\0';
 }
 
-/* --- strings -------------------------------------------------------------------------------------------------- */
+/* --- strings --------------------------------------------------------------------------------------- */
 
 static void keep_rune(key *k, uint32_t rune)
 {
@@ -162,7 +165,7 @@ static int scan_string(scan *s, key *k)
     return fail(s, "string without end");
 }
 
-/* --- numbers and words ---------------------------------------------------------------------------------------- */
+/* --- numbers and words ----------------------------------------------------------------------------- */
 
 static size_t skip_digits(scan *s)
 {
@@ -223,9 +226,11 @@ static int scan_word(scan *s)
     return fail(s, s->at < s->size ? "a value should stand here" : "it ends too early");
 }
 
-/* --- known keys ----------------------------------------------------------------------------------------------- */
+/* --- known keys ------------------------------------------------------------------------------------ */
 
-/* The rows of f that go on with this path element ("name", or "[]") and then end or go on with another. */
+/*
+ * The rows of f that go on with this path element ("name", or "[]") and then end or go on with another.
+ */
 static void descend(scan *s, const frame *f, const char *element, size_t size, bool dotted)
 {
     s->next_rows = 0;
@@ -236,7 +241,8 @@ static void descend(scan *s, const frame *f, const char *element, size_t size, b
         const char *p = s->known[i].path + f->path_size;
         if (dotted && *p++ != '.')
             continue;
-        if (strlen(p) >= size && memcmp(p, element, size) == 0 && (p[size] == '\0' || p[size] == '.' || p[size] == '['))
+        if (strlen(p) >= size && memcmp(p, element, size) == 0 &&
+            (p[size] == '\0' || p[size] == '.' || p[size] == '['))
             s->next_rows |= 1u << i;
     }
 }
@@ -257,10 +263,11 @@ static int check_key(scan *s, frame *f, const key *k)
         if (same && f->seen & UINT64_C(1) << i)
             return dv_error_set(s->err, DAVIT_EFORMAT, "key \"%s\" stands there twice", known);
         if (similar && !same)
-            return dv_error_set(s->err, DAVIT_EFORMAT,
-                                "a key differs from \"%s\" only in upper and lower case, so that other programs "
-                                "would read another document",
-                                known);
+            return dv_error_set(
+                s->err, DAVIT_EFORMAT,
+                "a key differs from \"%s\" only in upper and lower case, so that other programs "
+                "would read another document",
+                known);
         if (same)
             f->seen |= UINT64_C(1) << i;
     }
@@ -291,7 +298,7 @@ static int scan_key(scan *s, frame *f)
     return 0;
 }
 
-/* --- structure ------------------------------------------------------------------------------------------------ */
+/* --- structure ------------------------------------------------------------------------------------- */
 
 static int open_container(scan *s)
 {
@@ -333,7 +340,8 @@ static int scan_member(scan *s)
     }
     if (f->has_members) {
         if (peek(s) != ',')
-            return fail(s, s->at < s->size ? "a comma or the end of the list should stand here" : "it ends too early");
+            return fail(s, s->at < s->size ? "a comma or the end of the list should stand here"
+                                           : "it ends too early");
         s->at++;
         skip_space(s);
     }

@@ -1,4 +1,7 @@
-/* util/json_scan.h - the check of JSON bytes that stands before the JSON library. Used by json.c and its tests. */
+/*
+ * util/json_scan.h - the check of JSON bytes that stands before the JSON library. Used by json.c and its
+ * tests.
+ */
 #ifndef DV_UTIL_JSON_SCAN_H
 #define DV_UTIL_JSON_SCAN_H
 
