@@ -114,3 +114,29 @@ void dv_str_escape(dv_buf *out, const char *s, size_t n, bool keep_newlines)
         n -= len;
     }
 }
+
+void dv_str_quote(dv_buf *out, const char *s, size_t n)
+{
+    static const char names[] = "abtnvfr"; /* 0x07 to 0x0d */
+    dv_buf_putc(out, '"');
+    while (n > 0) {
+        uint32_t rune = 0;
+        size_t len = dv_utf8_length(s, n, &rune);
+        if (len == 0 || rune < 0x20 || rune == 0x7f) {
+            len = 1;
+            if (*s >= 0x07 && *s <= 0x0d)
+                dv_buf_printf(out, "\\%c", names[*s - 0x07]);
+            else
+                dv_buf_printf(out, "\\x%02x", (unsigned)(unsigned char)*s);
+        } else if (is_unsafe(rune)) {
+            dv_buf_printf(out, "\\u%04x", (unsigned)rune);
+        } else {
+            if (*s == '"' || *s == '\\')
+                dv_buf_putc(out, '\\');
+            dv_buf_append(out, s, len);
+        }
+        s += len;
+        n -= len;
+    }
+    dv_buf_putc(out, '"');
+}

@@ -29,4 +29,7 @@ size_t dv_utf8_length(const char *s, size_t n, uint32_t *out_rune);
  */
 void dv_str_escape(dv_buf *out, const char *s, size_t n, bool keep_newlines);
 
+/* Append text as a quoted string like Go's %q, which the specification's messages use: " and \ escaped, control bytes too. */
+void dv_str_quote(dv_buf *out, const char *s, size_t n);
+
 #endif
