@@ -1,4 +1,8 @@
-/* store/image_store.h - images: one row for each manifest that was pulled, and the recording of a finished pull. */
+/*
+ * store/image_store.h - images: one row for each manifest that was pulled, and the recording of a finished pull.
+ *
+ * A manifest that came by several indexes has one row here all the same: with the index asked for, else the last.
+ */
 #ifndef DV_STORE_IMAGE_STORE_H
 #define DV_STORE_IMAGE_STORE_H
 
@@ -9,10 +13,10 @@
 
 typedef struct dv_image_row {
     davit_digest manifest;
-    davit_digest config;   /* the image id */
-    davit_digest index;    /* algorithm DAVIT_DIGEST_NONE when it was not reached through an index */
+    davit_digest config; /* the image id */
+    davit_digest index;  /* algorithm DAVIT_DIGEST_NONE when it was not reached through an index */
     davit_platform platform;
-    uint64_t size;         /* bytes of config and layers as stored */
+    uint64_t size; /* bytes of config and layers as stored */
     int64_t pulled_at_s;
 } dv_image_row;
 
@@ -23,10 +27,11 @@ typedef struct dv_image_rows {
 void dv_image_rows_clear(dv_image_rows *rows);
 DV_DEFINE_AUTO(dv_image_rows, dv_image_rows_clear)
 
+/* Every image, in the order they were pulled. */
 int dv_image_store_list(dv_store *s, dv_image_rows *out, davit_error **err);
 /* Rows whose manifest or index is this digest, in the order they were pulled. */
 int dv_image_store_by_digest(dv_store *s, const davit_digest *digest, dv_image_rows *out, davit_error **err);
-/* Rows whose image id (config digest hex) begins with this hex prefix. */
+/* Rows whose image id (config digest hex) begins with this hex prefix; none for what is no lower-case hex. */
 int dv_image_store_by_id(dv_store *s, const char *hex_prefix, dv_image_rows *out, davit_error **err);
 
 /* What a finished pull writes, in one transaction: all of it or nothing. Spec: pull.md 9. */
@@ -35,15 +40,16 @@ typedef struct dv_pull_record {
     davit_descriptor target;          /* what the registry gave for it */
     const dv_image_row *images;       /* pulled_at_s is filled in */
     size_t image_count;
-    const char *repository;           /* full name that holds these blobs; NULL: not recorded */
+    const char *repository; /* full name that holds these blobs; NULL: not recorded */
     const davit_digest *blobs;
     size_t blob_count;
 } dv_pull_record;
 
 /*
- * Reference rows (the tag, and name@digest beside it), image rows, blob sources. *out_updated: the tag did not name this
- * target before. The digest reference of another target is a conflict that only a digest pull reports (DAVIT_ECONFLICT
- * "cannot overwrite digest <digest>").
+ * Reference rows (the tag, and name@digest beside it), image rows, blob sources; before that dv_content_sync(). *out_updated:
+ * the tag, or in a digest pull the digest reference, did not name this target before. Recording what is recorded already
+ * writes nothing. The digest reference of another target is a conflict that only a digest pull reports (DAVIT_ECONFLICT
+ * "cannot overwrite digest <digest>"). A familiar name "sha256" is DAVIT_EINVAL (store.md 5).
  */
 int dv_image_store_record(dv_store *s, const dv_pull_record *record, bool *out_updated, davit_error **err);
 

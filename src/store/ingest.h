@@ -10,6 +10,8 @@
  * digest always runs in order; bytes that arrive in order are hashed from the caller's memory, the others are read back
  * once when the prefix reaches them.
  *
+ * A write that fails (DAVIT_ENOSPACE, DAVIT_EIO) leaves the ingest usable: what was finished before stays finished.
+ *
  * Threads: one at a time for one ingest (a strand); different ingests are independent.
  */
 #ifndef DV_STORE_INGEST_H
@@ -23,13 +25,17 @@ typedef struct dv_ingest dv_ingest;
 /*
  * Become the owner of the ingest for this descriptor (size may be DAVIT_SIZE_UNKNOWN). What a dead owner left is kept;
  * a leftover longer than the size is truncated to nothing. DAVIT_EEXIST: the blob is in the store (of that size).
- * DAVIT_EBUSY: a live owner has it (another process, or this one). DAVIT_EUNSUPPORTED: sha384.
+ * DAVIT_EBUSY: a live owner has it (another process, or this one). DAVIT_EUNSUPPORTED: sha384. DAVIT_ENOSPACE: the file
+ * system has less room than the blob still needs. DAVIT_ESTORE: read-only.
  * Hashing what is there already is dv_ingest_resume()'s job, which may take long: call it on a worker.
  */
 int dv_ingest_open(dv_store *s, const davit_descriptor *desc, dv_ingest **out, davit_error **err);
 /* A nameless ingest `ingest/new-<random>` for the same descriptor: when the owner of the named one makes no progress. */
 int dv_ingest_open_new(dv_store *s, const davit_descriptor *desc, dv_ingest **out, davit_error **err);
-/* Bytes that a live owner (who holds the named ingest) has so far; 0 when there is none. For watching it grow. */
+/*
+ * Finished bytes of the named ingest, whoever owns it, by its journal if it has one; 0 when there is none. For watching
+ * another owner's grow; when that owner dies it stops growing and dv_ingest_open() succeeds.
+ */
 uint64_t dv_ingest_peer_size(dv_store *s, const davit_digest *digest);
 
 /* Hash the finished prefix from disk, once, after open. */
@@ -39,8 +45,8 @@ uint64_t dv_ingest_offset(const dv_ingest *i);
 /* Bytes finished in all spans together. */
 uint64_t dv_ingest_have(const dv_ingest *i);
 /*
- * First unfinished span at or behind from, cut at limit: *out_end is exclusive (the size, or the start of the next finished
- * span). False when all is finished from there on. Needs a known size.
+ * First unfinished span at or behind from: *out_end is exclusive (the size, or the start of the next finished span). False
+ * when all is finished from there on, or the size is not known.
  */
 bool dv_ingest_gap(const dv_ingest *i, uint64_t from, uint64_t *out_start, uint64_t *out_end);
 
@@ -48,19 +54,23 @@ bool dv_ingest_gap(const dv_ingest *i, uint64_t from, uint64_t *out_start, uint6
 int dv_ingest_write(dv_ingest *i, const void *bytes, size_t size, davit_error **err);
 /*
  * Write anywhere within the known size, and remember it in the journal (made at the first call that is not at the end of
- * the prefix; appended without sync, at most 128 KiB of written bytes behind). Bytes at the prefix are hashed from memory.
+ * the prefix; appended without sync, at most 128 KiB of written bytes behind, all streams together). Bytes at the prefix
+ * are hashed from memory. Bytes that are finished already are left as they are. Beyond the size: DAVIT_EDIGEST; without a
+ * known size: DAVIT_EINVAL.
  */
 int dv_ingest_write_at(dv_ingest *i, uint64_t offset, const void *bytes, size_t size, davit_error **err);
 /* Forget all bytes and start over. */
 int dv_ingest_reset(dv_ingest *i, davit_error **err);
 
 /*
- * Check size and digest, sync, rename into blobs/ (0444). The directory is synced by dv_content_sync(). On any failure but
- * an I/O error the bytes are removed. DAVIT_EDIGEST: wrong size or digest. An equal blob that appeared meanwhile is fine.
- * The ingest is freed, whatever the result.
+ * Check size and digest, sync, rename into blobs/ (0444). The directory is synced by dv_content_sync(). DAVIT_EDIGEST: wrong
+ * size or digest; the bytes are removed then, and when they could not be synced (what is on disk is unknown then). After
+ * other failures they are kept. A blob of that name is replaced by what was just checked: an equal one that appeared
+ * meanwhile does no harm, a damaged one is healed. The ingest is freed, whatever the result.
  */
 int dv_ingest_commit(dv_ingest *i, davit_error **err);
-/* The digest over what has been written so far was wrong, or the owner gives up: remove (abort) or keep (close). Frees. */
+/* The digest over what has been written so far was wrong, or the owner gives up: remove (abort) or keep (close; an empty or
+ * nameless one is removed too). Frees; NULL is fine. */
 void dv_ingest_abort(dv_ingest *i);
 void dv_ingest_close(dv_ingest *i);
 /* Like commit's checks, but the ingest stays open: 0 or DAVIT_EDIGEST. For a caller that wants to start over. */

@@ -7,6 +7,7 @@
 #ifndef DV_STORE_STORE_H
 #define DV_STORE_STORE_H
 
+#include "davit/digest.h"
 #include "util/error.h"
 
 #include <stdbool.h>
@@ -37,10 +38,18 @@ int dv_store_dirfd(const dv_store *s);
 /* The database, opened now if need be. Borrowed. */
 int dv_store_db(dv_store *s, struct dv_db **out, davit_error **err);
 
-/* A live lease: what it names is not collected while this process lives. Released by dv_lease_release() or death. */
+/*
+ * A live lease: what it names is not collected while this process lives. Released by dv_lease_release() or death. Opening
+ * one removes what up to DV_LEASE_SWEEP_MAX dead ones left. Threads: one at a time for one lease.
+ */
+#define DV_LEASE_SWEEP_MAX 64
 typedef struct dv_lease dv_lease;
 int dv_lease_open(dv_store *s, dv_lease **out, davit_error **err);
+/* Name blobs in the lease, one transaction; before anybody looks for them (DESIGN 6). */
+int dv_lease_add(dv_lease *l, const davit_digest *digests, size_t count, davit_error **err);
 void dv_lease_release(dv_lease *l); /* NULL is fine */
 DV_DEFINE_AUTOPTR(dv_lease, dv_lease_release)
+/* Remove files and rows of all dead leases, and rows without a file. out_removed may be NULL. For prune. */
+int dv_lease_sweep(dv_store *s, size_t *out_removed, davit_error **err);
 
 #endif
