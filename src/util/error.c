@@ -12,9 +12,15 @@
 static davit_error no_memory = {
     .code = DAVIT_ENOMEM, .retry_after_s = -1, .final = true, .message = "out of memory"};
 
+/* By its text and not by its address: the program and the library each have a static error, and may meet the other's. */
+static bool is_static(const davit_error *err)
+{
+    return err->message != err->text;
+}
+
 void davit_error_free(davit_error *err)
 {
-    if (err != &no_memory)
+    if (err && !is_static(err))
         free(err);
 }
 
@@ -141,7 +147,7 @@ int dv_error_file(davit_error **err, int errnum, const char *fmt, ...)
 
 int dv_error_wrap(davit_error **err, int code, const char *fmt, ...)
 {
-    if (!err || !*err || *err == &no_memory)
+    if (!err || !*err || is_static(*err))
         return code;
     DV_AUTO(dv_buf) text = DV_BUF_INIT(MESSAGE_MAX);
     va_list ap;
@@ -174,7 +180,7 @@ int dv_error_move(davit_error **to, davit_error **from, int code)
 
 davit_error *dv_error_copy(const davit_error *err)
 {
-    if (!err || err == &no_memory)
+    if (!err || is_static(err))
         return (davit_error *)err;
     DV_AUTO(dv_buf) text = DV_BUF_INIT(MESSAGE_MAX);
     dv_buf_puts(&text, err->message);
