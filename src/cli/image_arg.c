@@ -1,0 +1,34 @@
+/* cli/image_arg.c - see image_arg.h. What a name may look like is for the library. */
+#include "cli/image_arg.h"
+
+#include "util/str.h"
+
+#include <string.h>
+
+int dv_image_arg_parse(const char *text, dv_transport bare, dv_image_arg *out, davit_error **err)
+{
+    static const char *const later[] = {"oci:", "oci-archive:", "docker-archive:", "dir:"};
+    dv_image_arg arg = {.transport = bare, .name = text};
+    for (size_t i = 0; i < DV_COUNT(later); i++)
+        if (dv_str_starts(text, later[i]))
+            return dv_error_set(err, DAVIT_EINVAL, "%s: the transport %s is not supported yet", text,
+                                later[i]);
+    if (dv_str_starts(text, "docker://"))
+        arg = (dv_image_arg){.transport = DV_TRANSPORT_REGISTRY, .name = text + strlen("docker://")};
+    else if (dv_str_starts(text, "store:"))
+        arg = (dv_image_arg){.transport = DV_TRANSPORT_STORE, .name = text + strlen("store:")};
+    *out = arg;
+    return 0;
+}
+
+int dv_image_arg_registry(const char *text, const char **out_name, davit_error **err)
+{
+    dv_image_arg arg;
+    int r = dv_image_arg_parse(text, DV_TRANSPORT_REGISTRY, &arg, err);
+    if (r < 0)
+        return r;
+    if (arg.transport != DV_TRANSPORT_REGISTRY)
+        return dv_error_set(err, DAVIT_EINVAL, "%s: this command asks a registry, not the store", text);
+    *out_name = arg.name;
+    return 0;
+}

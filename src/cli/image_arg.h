@@ -1,0 +1,20 @@
+/* cli/image_arg.h - an image argument: [TRANSPORT:]NAME (DESIGN 3). */
+#ifndef DV_CLI_IMAGE_ARG_H
+#define DV_CLI_IMAGE_ARG_H
+
+#include "davit/reference.h"
+#include "util/error.h"
+
+typedef enum dv_transport { DV_TRANSPORT_REGISTRY, DV_TRANSPORT_STORE } dv_transport;
+
+typedef struct dv_image_arg {
+    dv_transport transport;
+    const char *name; /* what stands behind the transport; borrowed */
+} dv_image_arg;
+
+/* bare: the transport of a name without one. Errors: DAVIT_EINVAL, also for transports that are still to come. */
+int dv_image_arg_parse(const char *text, dv_transport bare, dv_image_arg *out, davit_error **err);
+/* The same for commands that know one transport only: the other one is DAVIT_EINVAL. */
+int dv_image_arg_registry(const char *text, const char **out_name, davit_error **err);
+
+#endif
