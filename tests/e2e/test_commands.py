@@ -147,7 +147,8 @@ def test_a_reader_that_leaves_ends_the_blob(davit, faulty):
 
 
 def test_tags_one_a_line(davit, open_registry):
-    assert davit("tags", f"{open_registry.host}/demo/tags").lines == ["1.1", "2.0", "latest"]
+    lines = davit("tags", f"{open_registry.host}/demo/tags").lines
+    assert sorted(lines) == ["1.1", "2.0", "latest"]
 
 
 def test_tags_of_many_pages(davit, faulty):

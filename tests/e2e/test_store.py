@@ -41,8 +41,11 @@ def made(davit, faulty, images):
 
 def test_blobs_are_read_only_and_directories_private(davit, faulty):
     """threat D13"""
-    os.umask(0o022)
-    davit("pull", faulty.ref)
+    usual = os.umask(0o022)
+    try:
+        davit("pull", faulty.ref)
+    finally:
+        os.umask(usual)
     for digest in faulty.image.blobs:
         assert mode(davit.store.blob_path(digest)) == 0o444
     for path in [davit.store.path, *(p for p in davit.store.path.rglob("*") if p.is_dir())]:
@@ -121,7 +124,8 @@ def test_a_whole_ingest_is_hashed_and_not_asked_for(made, faulty):
 
 @pytest.mark.parametrize("size", [0, 1, 700_000, 1_500_000, 4_000_000])
 @pytest.mark.parametrize("journal", [
-    None, b"", b"davit-journal 9999\n0 100\n", b"\xff\x00garbage" * 99])
+    None, b"", b"davit-journal 9999\n0 100\n", b"\xff\x00garbage" * 99],
+    ids=["no-journal", "empty-journal", "newer-journal", "garbage-journal"])
 def test_garbage_in_an_ingest_does_not_spoil_a_blob(made, faulty, size, journal):
     """threat B8"""
     plant(made, faulty.layer, oci.noise("garbage", size), journal)

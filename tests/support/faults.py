@@ -31,6 +31,7 @@ class Request:
     status: int = None
     sent: int = 0                # bytes of body handed to the socket
     complete: bool = False       # the whole answer was
+    proxied_to: str = None       # the host, when the client took us for its proxy
 
     @property
     def path(self):
@@ -236,7 +237,8 @@ class RangeShifted(Action):
         first, last, total = map(int, re.findall(r"\d+", response.get("Content-Range")))
         start = max(0, first + self.by)
         whole = request.registry.blobs[request.ref]
-        response.body = bytes(whole[start:last + 1])
+        end = last + 1 if self.honest else start + last + 1 - first
+        response.body = bytes(whole[start:end])
         if self.honest:
             response.set("Content-Range", f"bytes {start}-{last}/{total}")
         return response
@@ -358,9 +360,10 @@ class Redirect(Action):
     status: int = 307
 
     def after(self, request, response):
-        to = self.to or (lambda r: f"{r.registry.second_url}/data/{r.ref}?sig=s3cret-signature")
-        url = to(request) if callable(to) else to
-        return Response(self.status, [("Location", url)])
+        to = self.to
+        if to is None:
+            to = f"{request.registry.second_url}/data/{request.ref}?sig=s3cret-signature"
+        return Response(self.status, [("Location", to(request) if callable(to) else to)])
 
 
 class GzipCoded(Action):

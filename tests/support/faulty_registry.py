@@ -329,6 +329,7 @@ class FaultyRegistry:
         self._classify(request)
         with self.changed:
             self.requests.append(request)
+            self.changed.notify_all()
             active = [f.action for f in self.faults if f.applies(request)]
         for act in active:
             act.before(request)
@@ -446,6 +447,10 @@ class Connection:
         headers = [tuple(part.strip() for part in line.split(":", 1)) for line in lines]
         request = Request(self.origin, self.number, method, target, headers,
                           started=time.monotonic())
+        absolute = urllib.parse.urlsplit(target)
+        if absolute.scheme:                     # we are somebody's proxy
+            request.proxied_to = absolute.netloc
+            request.target = target.partition(absolute.netloc)[2]
         size = int(request.header("Content-Length") or 0)
         while len(self.buffer) < size:
             data = self.sock.recv(65536)
