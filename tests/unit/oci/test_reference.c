@@ -115,7 +115,8 @@ static void reference_parse_exact__table_of_section_3(void **state)
         {A255 "a", err_long},
         {"aa/asdf$$^/aa", err_format},
         {"sub-dom1.foo.com/bar/baz/quux", NULL, "sub-dom1.foo.com", "bar/baz/quux"},
-        {"sub-dom1.foo.com/bar/baz/quux:some-long-tag", NULL, "sub-dom1.foo.com", "bar/baz/quux", "some-long-tag"},
+        {"sub-dom1.foo.com/bar/baz/quux:some-long-tag", NULL, "sub-dom1.foo.com", "bar/baz/quux",
+         "some-long-tag"},
         {"b.gcr.io/test.example.com/my-app:test.example.com", NULL, "b.gcr.io", "test.example.com/my-app",
          "test.example.com"},
         {"xn--n3h.com/myimage:xn--n3h.com@" D, NULL, "xn--n3h.com", "myimage", "xn--n3h.com", D},
@@ -142,8 +143,8 @@ static void reference_parse_exact__table_of_section_3(void **state)
 static void reference_parse_exact__separators_are_one_item(void **state)
 {
     static const char *const good[] = {"a.b", "a_b", "a__b", "a-b", "a---b", "a.b_c-d", "a/b.c/d"};
-    static const char *const bad[] = {"a..b", "a._b", "a-.b", "a___b", "a_-b", "a--_b", "a.", "_a", "a-",
-                                      "a/",   "/a",   "a//b", "a/-b",  "a/_b", "a b",   "a/b."};
+    static const char *const bad[] = {"a..b", "a._b", "a-.b", "a___b", "a_-b", "a--_b", "a.",  "_a",
+                                      "a-",   "a/",   "/a",   "a//b",  "a/-b", "a/_b",  "a b", "a/b."};
     for (size_t i = 0; i < DV_COUNT(good); i++)
         check_row(davit_reference_parse_exact, &(row){good[i], NULL, strchr(good[i], '/') ? "a" : "",
                                                       strchr(good[i], '/') ? good[i] + 2 : good[i]});
@@ -157,14 +158,29 @@ static void reference_parse_exact__domain_grammar(void **state)
         const char *domain;
         bool good;
     } rows[] = {
-        {"localhost:8080", true}, {"a.b", true},           {"a-b.com", true},
-        {"0101.com", true},       {"192.168.1.1:75050", true}, {"[fd00123123123]:75050", true},
-        {"a--b.com", true},       {"A.B", true},           {"localhost:99999999999999999999", true},
-        {"test.com:http", false}, {"ab-.com", false},      {"ab.-com", false},
-        {"[fd00:1:2::3]::75050", false}, {"-a.com", false}, {"a.com-", false},
-        {".a", false},            {"a.", false},           {"a:", false},
-        {":80", false},           {"a:80:80", false},      {"[::1", false},
-        {"[fd00:1:2::3]80", false}, {"[fd00:1:2::3]:", false},
+        {"localhost:8080", true},
+        {"a.b", true},
+        {"a-b.com", true},
+        {"0101.com", true},
+        {"192.168.1.1:75050", true},
+        {"[fd00123123123]:75050", true},
+        {"a--b.com", true},
+        {"A.B", true},
+        {"localhost:99999999999999999999", true},
+        {"test.com:http", false},
+        {"ab-.com", false},
+        {"ab.-com", false},
+        {"[fd00:1:2::3]::75050", false},
+        {"-a.com", false},
+        {"a.com-", false},
+        {".a", false},
+        {"a.", false},
+        {"a:", false},
+        {":80", false},
+        {"a:80:80", false},
+        {"[::1", false},
+        {"[fd00:1:2::3]80", false},
+        {"[fd00:1:2::3]:", false},
     };
     for (size_t i = 0; i < DV_COUNT(rows); i++) {
         DV_AUTO(dv_buf) text = DV_BUF_INIT(256);
@@ -225,7 +241,8 @@ static void reference_parse__table_of_section_11(void **state)
         {"UPPER/foo/Bar", "invalid reference format: repository name (foo/Bar) must be lowercase"},
         {"Docker.io/x", NULL, "Docker.io", "x", NULL, NULL, "Docker.io/x"},
         {"Localhost/x", NULL, "Localhost", "x", NULL, NULL, "Localhost/x"},
-        {"foo@SHA256:" HEX64, "invalid reference format: repository name (library/foo@SHA256) must be lowercase"},
+        {"foo@SHA256:" HEX64,
+         "invalid reference format: repository name (library/foo@SHA256) must be lowercase"},
         {"foo:tag@SHA256:" HEX64, "invalid checksum digest format"},
         {"caf\xc3\x89", "invalid reference format: repository name (library/caf\xc3\x89) must be lowercase"},
         {"caf\xc3\xa9", err_format},
@@ -322,7 +339,8 @@ typedef struct compose_row {
     const char *ref, *part, *text, *error;
 } compose_row;
 
-typedef int (*composer)(const davit_reference *ref, const char *part, davit_reference **out, davit_error **err);
+typedef int (*composer)(const davit_reference *ref, const char *part, davit_reference **out,
+                        davit_error **err);
 
 static void check_composed(composer compose, const compose_row *rows, size_t count)
 {
@@ -333,7 +351,8 @@ static void check_composed(composer compose, const compose_row *rows, size_t cou
         DV_AUTOPTR(davit_error) err = NULL;
         /* A short digest can only be put on, never parsed. */
         char *at = strchr(rows[i].ref, '@');
-        DV_AUTOFREE char *name = dv_strndup(rows[i].ref, at ? (size_t)(at - rows[i].ref) : strlen(rows[i].ref));
+        DV_AUTOFREE char *name =
+            dv_strndup(rows[i].ref, at ? (size_t)(at - rows[i].ref) : strlen(rows[i].ref));
         if (!*name)
             assert_int_equal(davit_reference_parse_any(at + 1, &ref, NULL), 0);
         else
@@ -400,7 +419,8 @@ static int trim(const davit_reference *ref, const char *part, davit_reference **
     return davit_reference_trim(ref, out, err);
 }
 
-static int tag_name_only(const davit_reference *ref, const char *part, davit_reference **out, davit_error **err)
+static int tag_name_only(const davit_reference *ref, const char *part, davit_reference **out,
+                         davit_error **err)
 {
     return davit_reference_tag_name_only(ref, out, err);
 }
@@ -408,7 +428,9 @@ static int tag_name_only(const davit_reference *ref, const char *part, davit_ref
 static void reference_trim__drops_tag_and_digest(void **state)
 {
     static const compose_row rows[] = {
-        {"foo:1@" D, NULL, "foo"}, {"a.b:1/foo@" D, NULL, "a.b:1/foo"}, {"foo", NULL, "foo"},
+        {"foo:1@" D, NULL, "foo"},
+        {"a.b:1/foo@" D, NULL, "a.b:1/foo"},
+        {"foo", NULL, "foo"},
         {"@" D, NULL, NULL, err_empty},
     };
     check_composed(trim, rows, DV_COUNT(rows));
@@ -539,11 +561,18 @@ static void reference_familiar_match__globs(void **state)
 
 static void reference_sort__by_rank_then_bytes(void **state)
 {
-    static const char *const in[] = {"redis", "Bad", D, "foo:2", "foo:1", "b@" D, "z:1@" D, "AAA bad", HEX64, "a/b"};
+    static const char *const in[] = {"redis", "Bad",    D,         "foo:2", "foo:1",
+                                     "b@" D,  "z:1@" D, "AAA bad", HEX64,   "a/b"};
     static const char *const expected[] = {
-        "docker.io/library/z:1@" D, "docker.io/library/foo:1", "docker.io/library/foo:2",
-        "docker.io/library/b@" D,   "docker.io/a/b",           "docker.io/library/redis",
-        D,                          D,                         "AAA bad",
+        "docker.io/library/z:1@" D,
+        "docker.io/library/foo:1",
+        "docker.io/library/foo:2",
+        "docker.io/library/b@" D,
+        "docker.io/a/b",
+        "docker.io/library/redis",
+        D,
+        D,
+        "AAA bad",
         "Bad",
     };
     char **out = NULL;

@@ -44,8 +44,8 @@ static void check_rows(const row *rows, size_t count, const dv_json_known *keys)
         DV_AUTOFREE char *message = NULL;
         int r = parse(rows[i].text, rows[i].size ? rows[i].size : strlen(rows[i].text), keys, &message);
         if (r != rows[i].expected)
-            fail_msg("%s: expected %s, got %s (%s)", rows[i].text, davit_code_name(rows[i].expected), davit_code_name(r),
-                     message);
+            fail_msg("%s: expected %s, got %s (%s)", rows[i].text, davit_code_name(rows[i].expected),
+                     davit_code_name(r), message);
     }
 }
 
@@ -226,7 +226,10 @@ static void json_parse__kelvin_sign_is_a_case_of_k(void **state)
 {
     static const char *const keys[] = {"token", NULL};
     static const dv_json_known table[] = {{"", keys}, {NULL, NULL}};
-    static const row rows[] = {{"{\"to\xe2\x84\xaa" "en\":1}", DAVIT_EFORMAT}, {"{\"toen\":1}", 0}};
+    static const row rows[] = {{"{\"to\xe2\x84\xaa"
+                                "en\":1}",
+                                DAVIT_EFORMAT},
+                               {"{\"toen\":1}", 0}};
     check_rows(rows, DV_COUNT(rows), table);
 }
 
@@ -326,9 +329,10 @@ static void json_format__order_indent_and_html(void **state)
     assert_false(dv_json_set(v, "null", NULL));
     DV_AUTO(dv_buf) out = DV_BUF_INIT(4096);
     dv_json_format(v, 0, true, &out);
-    assert_string_equal(dv_buf_text(&out),
-                        "{\"z\":-5,\"list\":[\"\\u003ca\\u0026b\\u003e\\u2028\\u2029\xe2\x82\xac\"],\"b\":true,\"n\":null,"
-                        "\"s\":\"q\\\"\\n\",\"copy\":[\"\\u003ca\\u0026b\\u003e\\u2028\\u2029\xe2\x82\xac\"]}");
+    assert_string_equal(
+        dv_buf_text(&out),
+        "{\"z\":-5,\"list\":[\"\\u003ca\\u0026b\\u003e\\u2028\\u2029\xe2\x82\xac\"],\"b\":true,\"n\":null,"
+        "\"s\":\"q\\\"\\n\",\"copy\":[\"\\u003ca\\u0026b\\u003e\\u2028\\u2029\xe2\x82\xac\"]}");
     dv_buf_reset(&out);
     dv_json_format(dv_json_get(v, "list"), 2, false, &out);
     assert_string_equal(dv_buf_text(&out), "[\n  \"<a&b>\xe2\x80\xa8\xe2\x80\xa9\xe2\x82\xac\"\n]");
