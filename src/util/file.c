@@ -135,7 +135,7 @@ int dv_make_directories(const char *path, mode_t mode, davit_error **err)
             continue;
         bool last = *p == '\0';
         *p = '\0';
-        if (mkdir(copy, mode) < 0 && errno != EEXIST && (last || errno != EROFS))
+        if (mkdir(copy, mode) < 0 && errno != EEXIST)
             return dv_error_file(err, errno, "cannot make directory %s", copy);
         if (last)
             break;
