@@ -153,13 +153,14 @@ int dv_content_put(dv_store *s, const davit_descriptor *desc, const void *bytes,
     if (desc->size == DAVIT_SIZE_UNKNOWN)
         return dv_error_set(err, DAVIT_EINVAL, "blob %s is put without its size", desc->digest.text);
     dv_ingest *i = NULL;
-    int r = dv_ingest_open(s, desc, &i, err);
+    DV_AUTOPTR(davit_error) why = NULL;
+    int r = dv_ingest_open(s, desc, &i, &why);
     if (r == DAVIT_EBUSY) /* somebody fetches it; we have it here and need not wait */
-        r = dv_ingest_open_new(s, desc, &i, err);
+        r = dv_ingest_open_new(s, desc, &i, &why);
     if (r == DAVIT_EEXIST)
         return 0;
     if (r < 0)
-        return r;
+        return dv_error_move(err, &why, r);
     if (dv_ingest_have(i) > 0) /* of somebody who died: quicker written than read */
         r = dv_ingest_reset(i, err);
     if (r == 0)

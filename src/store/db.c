@@ -267,12 +267,13 @@ static int open_for_reading(dv_db *db, davit_error **err)
         return open_memory(db, err);
     bool has_wal = file_size(db, DB_NAME "-wal", &wal) == 0 && wal > 0;
     if (!db->read_only_mount || has_wal) {
-        int r = connect_file(db, SQLITE_OPEN_READONLY, /* immutable= */ false, err);
+        DV_AUTOPTR(davit_error) why = NULL;
+        int r = connect_file(db, SQLITE_OPEN_READONLY, /* immutable= */ false, &why);
         if (r == 0)
-            r = check_schema(db, /* may_make= */ false, err);
+            r = check_schema(db, /* may_make= */ false, &why);
         int result = db->sqlite ? sqlite3_errcode(db->sqlite) & 0xff : SQLITE_NOMEM;
         if (r == 0 || (result != SQLITE_CANTOPEN && result != SQLITE_READONLY && result != SQLITE_IOERR))
-            return r;
+            return r < 0 ? dv_error_move(err, &why, r) : 0;
         close_connection(db);
         if (has_wal)
             dv_warn("%s/" DB_NAME "-wal cannot be read here: the latest images may be missing",

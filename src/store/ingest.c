@@ -166,11 +166,12 @@ static int load_partial(dv_ingest *i, davit_error **err)
         return 0;
     if (length > limit_of(i))
         return dv_ingest_reset(i, err);
-    int r = dv_journal_load(&i->journal, limit_of(i), &i->have, err);
+    DV_AUTOPTR(davit_error) why = NULL;
+    int r = dv_journal_load(&i->journal, limit_of(i), &i->have, &why);
     if (r == DAVIT_EFORMAT || r == DAVIT_ETOOBIG)
         return dv_ingest_reset(i, err);
     if (r < 0)
-        return r;
+        return dv_error_move(err, &why, r);
     if (!dv_journal_is_open(&i->journal))
         return dv_spans_add(&i->have, 0, length, err);
     dv_spans_cut(&i->have, length);

@@ -105,8 +105,10 @@ int dv_journal_load(dv_journal *j, uint64_t limit, dv_spans *out, davit_error **
     DV_AUTO(dv_buf) text = DV_BUF_INIT(DV_JOURNAL_MAX);
     int r = dv_file_read(dirfd, j->name, DV_JOURNAL_MAX, &text, err);
     size_t used = 0;
-    if (r == 0 && text.size == 0)
+    if (r == 0 && text.size == 0) {
+        dv_journal_remove(j);
         return 0;
+    }
     if (r == 0)
         r = dv_journal_parse(text.data, text.size, limit, out, &used, err);
     if (r == 0 && used < text.size && ftruncate(fd, (off_t)used) < 0)

@@ -47,8 +47,8 @@ static inline bool dv_journal_is_open(const dv_journal *j)
 }
 
 /*
- * Open the journal that is there and read it. Without one, out stays empty and it is not open; the same for one without a
- * byte in it: its maker died before any range was written out of order. DAVIT_EFORMAT, DAVIT_ETOOBIG: worthless.
+ * Open the journal that is there and read it. Without one, out stays empty and it is not open; one without a byte in it is
+ * removed and counts as none: its maker died before any range was written out of order. DAVIT_EFORMAT, DAVIT_ETOOBIG: worthless.
  */
 int dv_journal_load(dv_journal *j, uint64_t limit, dv_spans *out, davit_error **err);
 /* Make one that says this much: called before the first byte is written out of order. */
