@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#define HELP_COLUMN 36
+#define HELP_COLUMN 42
 
 static const char exit_statuses[] =
     "Exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 not authorised or denied, 5 verification\n"

@@ -43,10 +43,15 @@ static void to_top(const dv_progress_screen *s, unsigned columns, dv_buf *out)
         dv_buf_printf(out, "\x1b[%zuA", up);
 }
 
+/* Line by line: tmux takes "clear to the end" at the top left for "clear the screen" and keeps a copy of it all. */
 void dv_progress_screen_erase(dv_progress_screen *s, unsigned columns, dv_buf *out)
 {
+    size_t rows = rows_taken(s, columns);
     to_top(s, columns, out);
-    dv_buf_puts(out, "\x1b[J");
+    for (size_t i = 0; i < rows; i++)
+        dv_buf_puts(out, "\x1b[K\n");
+    if (rows)
+        dv_buf_printf(out, "\x1b[%zuA", rows);
     s->count = 0;
 }
 
