@@ -142,7 +142,7 @@ int main(int argc, char **argv)
     dv_globals_init(&cli.globals);
     dv_output_init(&cli.out, STDOUT_FILENO);
     int r = run(&cli, argc, argv, &error);
-    int written = dv_output_finish(&cli.out, error ? NULL : &error);
+    int written = dv_output_finish(&cli.out, error && !cli.out.error ? NULL : &error);
     r = r < 0 ? r : written;
     int status = dv_exit_status(r < 0 && dv_signals_came() ? DAVIT_ECANCELLED : r);
     dv_cli_clear(&cli);
