@@ -13,6 +13,7 @@ struct dv_workpool {
     pthread_cond_t changed;
     dv_node *first, **last;
     unsigned max_threads, threads, idle;
+    size_t queued; /* items in the list; an idle thread that was woken but has not run yet counts as idle */
     bool stopping;
     pthread_t thread[WORKERS_MAX];
 };
@@ -33,6 +34,7 @@ static void *worker(void *arg)
         pool->first = work->node.next;
         if (!pool->first)
             pool->last = &pool->first;
+        pool->queued--;
         pthread_mutex_unlock(&pool->lock);
         work->run(work);
         pthread_mutex_lock(&pool->lock);
@@ -54,7 +56,7 @@ dv_workpool *dv_workpool_new(unsigned max_threads)
 }
 
 /* Signals belong to the embedder's threads: ours block them all. */
-static bool start_thread(dv_workpool *pool)
+static void start_thread(dv_workpool *pool)
 {
     sigset_t all, before;
     sigfillset(&all);
@@ -67,17 +69,19 @@ static bool start_thread(dv_workpool *pool)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (r == 0)
         pool->threads++;
-    return r == 0;
 }
 
 /* Pool locked. False when nobody will ever run it. */
 static bool enqueue(dv_workpool *pool, dv_work *work)
 {
-    if (pool->idle == 0 && pool->threads < pool->max_threads && !start_thread(pool) && pool->threads == 0)
+    if (pool->queued >= pool->idle && pool->threads < pool->max_threads)
+        start_thread(pool);
+    if (pool->threads == 0)
         return false;
     work->node.next = NULL;
     *pool->last = &work->node;
     pool->last = &work->node.next;
+    pool->queued++;
     pthread_cond_signal(&pool->changed);
     return true;
 }
