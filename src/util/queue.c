@@ -63,9 +63,9 @@ static bool wait_filled(dv_queue *q, const struct timespec *until)
 
 dv_node *dv_queue_pop(dv_queue *q, int timeout_ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
+    struct timespec until = {0};
     if (timeout_ms > 0) {
+        clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += timeout_ms / 1000;
         until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
         if (until.tv_nsec >= 1000000000) {

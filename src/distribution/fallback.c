@@ -1,0 +1,49 @@
+/* distribution/fallback.c - see fallback.h. */
+#include "distribution/fallback.h"
+
+#include <string.h>
+
+bool dv_fallback_continue(const davit_error *err, bool mirror)
+{
+    switch (err->code) {
+    case DAVIT_ECANCELLED:
+    case DAVIT_ENOMEM:
+    case DAVIT_ENOSPACE: /* ours, not the endpoint's: another one would meet the same disk */
+    case DAVIT_ESTORE:
+    case DAVIT_EIO:
+        return false;
+    default:
+        break;
+    }
+    switch (err->kind) {
+    case DV_ERROR_REGISTRY_FULL:
+    case DV_ERROR_CONFIG_PULL:
+        return mirror;
+    case DV_ERROR_MEDIA_TYPE:
+        return false;
+    case DV_ERROR_PLAIN:
+    case DV_ERROR_REGISTRY_BARE:
+    case DV_ERROR_UNEXPECTED:
+    case DV_ERROR_TRANSPORT:
+        break;
+    }
+    return true;
+}
+
+int dv_fallback_translate(davit_error **err, const davit_reference *ref)
+{
+    davit_error *e = *err;
+    if (!e)
+        return 0;
+    if (e->kind != DV_ERROR_REGISTRY_FULL && e->kind != DV_ERROR_REGISTRY_BARE)
+        return e->code;
+    const char *name = davit_reference_familiar_name(ref);
+    if (strcmp(e->registry_code, "DENIED") == 0)
+        return dv_error_wrap(err, e->code,
+                             "pull access denied for %s, repository does not exist or may require 'docker login'", name);
+    if (strcmp(e->registry_code, "MANIFEST_UNKNOWN") == 0)
+        return dv_error_wrap(err, e->code, "manifest for %s not found", davit_reference_familiar(ref));
+    if (strcmp(e->registry_code, "NAME_UNKNOWN") == 0)
+        return dv_error_wrap(err, e->code, "repository %s not found", name);
+    return e->code;
+}

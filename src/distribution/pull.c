@@ -1,0 +1,166 @@
+/*
+ * distribution/pull.c - davit_pull(): which endpoint, which tags, and the status at the end. Spec: pull.md 1, 2, 9.
+ *
+ * Leaves to others: one reference (pull_v2.c), its blobs (pull_blobs.c), whether an error lets the next endpoint try
+ * (fallback.c).
+ */
+#include "distribution/endpoint_loop.h"
+#include "distribution/pull_private.h"
+#include "oci/reference.h"
+#include "registry/v2_tag.h"
+#include "util/log.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#define MESSAGE_MAX (16u << 10)
+
+static void emit(const dv_pull *p, davit_progress_kind kind, const char *id, const char *text)
+{
+    const davit_pull_options *o = p->options;
+    if (o->progress)
+        o->progress(&(davit_progress){.kind = kind, .id = id, .action = text}, o->user_data);
+}
+
+void dv_pull_message(const dv_pull *p, const char *id, const char *fmt, ...)
+{
+    DV_AUTO(dv_buf) text = DV_BUF_INIT(MESSAGE_MAX);
+    va_list ap;
+    va_start(ap, fmt);
+    dv_buf_vprintf(&text, fmt, ap);
+    va_end(ap);
+    emit(p, DAVIT_PROGRESS_MESSAGE, id, dv_buf_text(&text));
+}
+
+void dv_pull_warn(const dv_pull *p, const char *fmt, ...)
+{
+    DV_AUTO(dv_buf) text = DV_BUF_INIT(MESSAGE_MAX);
+    va_list ap;
+    va_start(ap, fmt);
+    dv_buf_vprintf(&text, fmt, ap);
+    va_end(ap);
+    emit(p, DAVIT_PROGRESS_WARNING, NULL, dv_buf_text(&text));
+}
+
+/* --- all tags ------------------------------------------------------------------------------------------------------ */
+
+typedef struct tag_list {
+    char **items;
+    size_t count, capacity;
+    bool failed;
+} tag_list;
+
+static int add_tag(const char *tag, void *user_data)
+{
+    tag_list *l = user_data;
+    if (l->count == l->capacity) {
+        size_t capacity = l->capacity ? 2 * l->capacity : 64;
+        char **items = dv_realloc_array(l->items, capacity, sizeof(*items));
+        if (!items) {
+            l->failed = true;
+            return 1;
+        }
+        l->items = items;
+        l->capacity = capacity;
+    }
+    l->items[l->count] = dv_strdup(tag);
+    l->failed = !l->items[l->count];
+    l->count += !l->failed;
+    return l->failed;
+}
+
+static void tag_list_clear(tag_list *l)
+{
+    while (l->count > 0)
+        free(l->items[--l->count]);
+    free(l->items);
+}
+DV_DEFINE_AUTO(tag_list, tag_list_clear)
+
+static int pull_all_tags(dv_pull *p, dv_registry *reg, const davit_reference *ref, davit_error **err)
+{
+    DV_AUTO(tag_list) tags = {0};
+    int r = dv_v2_tag_list(reg, add_tag, &tags, err);
+    if (r < 0)
+        return r;
+    if (tags.failed)
+        return dv_error_oom(err);
+    for (size_t i = 0; i < tags.count; i++) {
+        DV_AUTOPTR(davit_reference) tagged = NULL;
+        if (davit_reference_with_tag(ref, tags.items[i], &tagged, NULL) < 0) {
+            dv_pull_warn(p, "\"%s\" is no valid tag, left out", tags.items[i]); /* quirks.md: Artifactory */
+            continue;
+        }
+        r = dv_pull_reference(p, reg, tagged, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* --- the whole ----------------------------------------------------------------------------------------------------- */
+
+typedef struct question {
+    dv_pull *pull;
+    const davit_reference *ref;
+} question;
+
+static int ask(dv_registry *reg, void *user, davit_error **err)
+{
+    question *q = user;
+    if (q->pull->options->flags & DAVIT_PULL_ALL_TAGS)
+        return pull_all_tags(q->pull, reg, q->ref, err);
+    return dv_pull_reference(q->pull, reg, q->ref, err);
+}
+
+static int check_arguments(const davit_reference *ref, const davit_pull_options *o, davit_error **err)
+{
+    const uint32_t known = DAVIT_PULL_ALL_TAGS | DAVIT_PULL_ALL_PLATFORMS | DAVIT_PULL_DRY_RUN;
+    bool all_tags = o->flags & DAVIT_PULL_ALL_TAGS;
+    if (o->version != DAVIT_PULL_OPTIONS_VERSION || o->flags & ~known)
+        return dv_error_set(err, DAVIT_EINVAL, "unknown pull options (version %u, flags 0x%x)", o->version, o->flags);
+    if (davit_reference_is_name_only(ref) != all_tags)
+        return dv_error_set(err, DAVIT_EINVAL, all_tags ? "tag can't be used with all tags: %s" : "no tag in %s",
+                            davit_reference_familiar(ref));
+    if (strcmp(davit_reference_familiar_name(ref), "scratch") == 0)
+        return dv_error_set(err, DAVIT_EFORBIDDEN, "'scratch' is a reserved name");
+    return 0;
+}
+
+/* A dry run looks at the store when there is one, and makes none. */
+static int open_store(dv_pull *p, davit_error **err)
+{
+    if (!(p->options->flags & DAVIT_PULL_DRY_RUN)) {
+        int r = dv_transfers_get(p->client, &p->transfers, err);
+        if (r == 0)
+            p->store = dv_store_ref(dv_transfers_store(p->transfers));
+        return r;
+    }
+    if (!p->client->store_dir)
+        return 0;
+    DV_AUTOPTR(davit_error) why = NULL;
+    int r = dv_store_open(p->client->store_dir, DV_STORE_READ_ONLY, &p->store, &why);
+    return r < 0 && r != DAVIT_ENOTFOUND ? dv_error_move(err, &why, r) : 0;
+}
+
+int davit_pull(davit_client *client, const davit_reference *ref, const davit_pull_options *options,
+               davit_pull_result *out, davit_error **err)
+{
+    static const davit_pull_options defaults = DAVIT_PULL_OPTIONS_INIT;
+    dv_pull p = {.client = client, .options = options ? options : &defaults};
+    DV_AUTOPTR(davit_error) why = NULL; /* the endpoint loop decides by it, so it is always made */
+    int r = check_arguments(ref, p.options, &why);
+    if (r == 0)
+        r = open_store(&p, &why);
+    if (r == 0)
+        r = dv_endpoint_loop(client, ref, ask, &(question){&p, ref}, &why);
+    dv_store_unref(p.store);
+    if (r < 0)
+        return dv_error_move(err, &why, r);
+    if (!(p.options->flags & DAVIT_PULL_DRY_RUN))
+        dv_pull_message(&p, NULL, "Status: %s for %s",
+                        p.result.updated ? "Downloaded newer image" : "Image is up to date", davit_reference_familiar(ref));
+    if (out)
+        *out = p.result;
+    return 0;
+}

@@ -1,0 +1,58 @@
+/*
+ * distribution/pull_private.h - what the stages of one pull share: pull.c (endpoints, tags, status), pull_v2.c (one
+ * reference: manifests, choice, record), pull_blobs.c (config and layers). Threads: the calling one.
+ */
+#ifndef DV_DISTRIBUTION_PULL_PRIVATE_H
+#define DV_DISTRIBUTION_PULL_PRIVATE_H
+
+#include "davit/pull.h"
+
+#include "distribution/xfer.h"
+#include "store/content_store.h"
+
+typedef struct dv_pull {
+    davit_client *client;
+    const davit_pull_options *options;
+    dv_transfers *transfers; /* NULL for a dry run */
+    dv_store *store;         /* NULL for a dry run where there is no store */
+    davit_pull_result result;
+} dv_pull;
+
+/* A manifest or index that this pull needs, in memory and checked. */
+typedef struct dv_document {
+    davit_manifest *manifest;
+    davit_digest digest; /* what it was asked by: may be sha512 */
+    bool fetched;        /* came over the network */
+} dv_document;
+
+/* One image that is to be had. */
+typedef struct dv_wanted_image {
+    const davit_manifest *manifest; /* borrowed from a document */
+    davit_digest digest;
+    davit_platform platform;        /* of its index entry; empty otherwise */
+    bool through_index;
+} dv_wanted_image;
+
+/* Everything that one reference stands for. */
+typedef struct dv_wanted {
+    dv_document *documents; /* the target first */
+    size_t document_count;
+    dv_wanted_image *images;
+    size_t image_count;
+    davit_descriptor *blobs; /* configs and layers, each digest once; media types borrowed from documents */
+    bool *is_config;
+    bool *present;           /* filled by dv_pull_look() */
+    size_t blob_count;
+} dv_wanted;
+
+void dv_pull_message(const dv_pull *p, const char *id, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void dv_pull_warn(const dv_pull *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* pull_v2.c: one reference (with tag or digest) from one registry. */
+int dv_pull_reference(dv_pull *p, dv_registry *reg, const davit_reference *ref, davit_error **err);
+
+/* pull_blobs.c: which blobs the store has; then fetch the others, telling the progress. */
+int dv_pull_look(dv_pull *p, dv_wanted *w, davit_error **err);
+int dv_pull_fetch(dv_pull *p, dv_registry *reg, const dv_wanted *w, bool quiet, davit_error **err);
+
+#endif

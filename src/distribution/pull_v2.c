@@ -1,0 +1,578 @@
+/*
+ * distribution/pull_v2.c - one reference from one registry: its manifests, which images of it are wanted, and the record.
+ * Spec: pull.md 4, 5, 6, 9.
+ *
+ * Order (DESIGN 6): manifests into memory, a lease that names everything, manifests into the store, blobs, one sync, and last
+ * the record, which moves the tag. Whatever stops in between leaves content to reuse and no tag that lies.
+ */
+#include "distribution/pull_private.h"
+#include "davit/image_config.h"
+#include "oci/manifest.h"
+#include "oci/media_type.h"
+#include "oci/schema1.h"
+#include "registry/v2_manifest.h"
+#include "store/image_store.h"
+#include "store/ingest.h"
+#include "store/metadata_store.h"
+#include "store/reference_store.h"
+#include "util/log.h"
+#include "util/str.h"
+
+#include <string.h>
+
+static void wanted_clear(dv_wanted *w)
+{
+    for (size_t i = 0; i < w->document_count; i++)
+        davit_manifest_free(w->documents[i].manifest);
+    free(w->documents);
+    free(w->images);
+    free(w->blobs);
+    free(w->is_config);
+    free(w->present);
+}
+DV_DEFINE_AUTO(dv_wanted, wanted_clear)
+DV_DEFINE_AUTOPTR(davit_image_config, davit_image_config_free)
+
+/* --- documents ----------------------------------------------------------------------------------------------------- */
+
+static davit_manifest *find_document(const dv_wanted *w, const davit_digest *digest)
+{
+    for (size_t i = 0; i < w->document_count; i++)
+        if (davit_digest_equal(&w->documents[i].digest, digest))
+            return w->documents[i].manifest;
+    return NULL;
+}
+
+/* Takes the manifest over, also on failure. */
+static int keep_document(dv_wanted *w, davit_manifest *m, const davit_digest *digest, bool fetched, davit_error **err)
+{
+    dv_document *grown = dv_realloc_array(w->documents, w->document_count + 1, sizeof(*grown));
+    if (!grown) {
+        davit_manifest_free(m);
+        return dv_error_oom(err);
+    }
+    w->documents = grown;
+    w->documents[w->document_count++] = (dv_document){.manifest = m, .digest = *digest, .fetched = fetched};
+    return 0;
+}
+
+/* The bytes from the store, if it has them. 1: parsed; 0: not here (or damaged: then they are fetched again). */
+static int read_stored(const dv_pull *p, const davit_digest *digest, const char *media_type, davit_manifest **out,
+                       davit_error **err)
+{
+    DV_AUTO(dv_buf) bytes = DV_BUF_INIT(DAVIT_MANIFEST_MAX);
+    DV_AUTOPTR(davit_error) why = NULL;
+    if (!p->store)
+        return 0;
+    int r = dv_content_read(p->store, digest, DAVIT_MANIFEST_MAX, &bytes, &why);
+    if (r == DAVIT_ENOTFOUND)
+        return 0;
+    if (r == 0)
+        r = davit_manifest_parse(dv_buf_text(&bytes), bytes.size, media_type, out, &why);
+    if (r < 0)
+        dv_warn("stored manifest %s: %s", digest->text, davit_error_message(why));
+    return r == 0;
+}
+
+static int parse_answer(const dv_manifest_answer *a, const char *media_type, const char *ref_text, davit_manifest **out,
+                        davit_error **err)
+{
+    DV_AUTOPTR(davit_error) why = NULL;
+    int r = davit_manifest_parse(dv_buf_text(&a->bytes), a->bytes.size, a->media_type, out, &why);
+    if (r == DAVIT_EUNSUPPORTED && ref_text && strstr(davit_error_message(why), "schema 1 support has been removed"))
+        return dv_schema1_refuse(ref_text, err);
+    if (r < 0)
+        return dv_error_move(err, &why, r);
+    const char *got = davit_manifest_media_type(*out);
+    if (media_type && *media_type && strcmp(media_type, got) != 0) {
+        r = dv_error_set(err, DAVIT_EFORMAT, "manifest %s is %s where its descriptor says %s", a->digest.text, got,
+                         media_type);
+        davit_manifest_free(*out);
+        *out = NULL;
+    }
+    return r;
+}
+
+/* A manifest by digest: from memory, the store, or the registry. Borrowed from w. */
+static int get_document(dv_pull *p, dv_registry *reg, dv_wanted *w, const davit_descriptor *desc, const char *ref_text,
+                        davit_manifest **out, davit_error **err)
+{
+    davit_manifest *m = find_document(w, &desc->digest);
+    if (m) {
+        *out = m;
+        return 0;
+    }
+    int r = read_stored(p, &desc->digest, desc->media_type, &m, err);
+    bool fetched = r == 0;
+    if (fetched) {
+        DV_AUTO(dv_manifest_answer) answer = DV_MANIFEST_ANSWER_INIT;
+        r = dv_v2_manifest_get(reg, desc->digest.text, &desc->digest, &answer, err);
+        if (r == 0 && desc->size != DAVIT_SIZE_UNKNOWN && desc->size != answer.size)
+            r = dv_error_set(err, DAVIT_EDIGEST, "manifest %s is %zu bytes long where its descriptor says %zu",
+                             desc->digest.text, (size_t)answer.size, (size_t)desc->size);
+        if (r == 0)
+            r = parse_answer(&answer, desc->media_type, ref_text, &m, err);
+    }
+    if (r >= 0)
+        r = keep_document(w, m, &desc->digest, fetched, err);
+    if (r == 0)
+        *out = m;
+    return r;
+}
+
+/* --- the target ---------------------------------------------------------------------------------------------------- */
+
+/* The store's word for a digest reference counts when this repository is known to hold it (pull.md 4.1). */
+static bool repository_is_source(const dv_pull *p, const davit_digest *digest, const davit_reference *ref)
+{
+    char **names = NULL;
+    size_t count = 0;
+    bool found = false;
+    if (dv_metadata_sources(p->store, digest, &names, &count, NULL) < 0)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        found = found || strcmp(names[i], davit_reference_name(ref)) == 0;
+        free(names[i]);
+    }
+    free(names);
+    return found;
+}
+
+/* What a tag named when it was last pulled; false when it was not. */
+static bool tag_is_known(const dv_pull *p, const davit_reference *ref)
+{
+    DV_AUTO(dv_reference_rows) rows = {0};
+    return p->store && dv_reference_store_get(p->store, ref, &rows, NULL) == 0;
+}
+
+static int get_target_by_digest(dv_pull *p, dv_registry *reg, const davit_reference *ref, dv_wanted *w, davit_error **err)
+{
+    davit_descriptor desc = {.media_type = "", .size = DAVIT_SIZE_UNKNOWN};
+    davit_manifest *m = NULL;
+    int r = davit_reference_digest(ref, &desc.digest, err);
+    if (r < 0)
+        return r;
+    if (desc.digest.algorithm == DAVIT_SHA384)
+        return dv_error_set(err, DAVIT_EUNSUPPORTED, "digest algorithm sha384 is not supported");
+    int here = p->store ? dv_content_has(p->store, &desc.digest, DAVIT_SIZE_UNKNOWN, NULL) : 0;
+    if (here > 0 && !repository_is_source(p, &desc.digest, ref)) {
+        DV_AUTO(dv_manifest_answer) answer = DV_MANIFEST_ANSWER_INIT;
+        r = dv_v2_manifest_resolve(reg, desc.digest.text, &answer, err);
+        if (r < 0)
+            return r;
+    }
+    return get_document(p, reg, w, &desc, davit_reference_text(ref), &m, err);
+}
+
+/*
+ * A tag that was pulled before is asked for by HEAD, which settles most pulls; one that is new by GET, since the manifest
+ * will be needed: either way the first request is the question itself (DESIGN 5).
+ */
+static int get_target_by_tag(dv_pull *p, dv_registry *reg, const davit_reference *ref, dv_wanted *w, davit_error **err)
+{
+    const char *tag = davit_reference_tag(ref);
+    DV_AUTO(dv_manifest_answer) answer = DV_MANIFEST_ANSWER_INIT;
+    davit_manifest *m = NULL;
+    int r = tag_is_known(p, ref) ? dv_v2_manifest_resolve(reg, tag, &answer, err)
+                                 : dv_v2_manifest_get(reg, tag, NULL, &answer, err);
+    if (r < 0)
+        return r;
+    if (answer.bytes.size == 0) {
+        davit_descriptor desc = {.media_type = answer.media_type, .digest = answer.digest, .size = answer.size};
+        return get_document(p, reg, w, &desc, davit_reference_text(ref), &m, err);
+    }
+    r = parse_answer(&answer, NULL, davit_reference_text(ref), &m, err);
+    return r < 0 ? r : keep_document(w, m, &answer.digest, /* fetched= */ true, err);
+}
+
+/* --- choice -------------------------------------------------------------------------------------------------------- */
+
+static int add_image(dv_wanted *w, const davit_manifest *m, const davit_digest *digest, const davit_descriptor *entry,
+                     davit_error **err)
+{
+    dv_wanted_image *grown = dv_realloc_array(w->images, w->image_count + 1, sizeof(*grown));
+    if (!grown)
+        return dv_error_oom(err);
+    w->images = grown;
+    w->images[w->image_count] = (dv_wanted_image){.manifest = m, .digest = *digest, .through_index = entry != NULL};
+    if (entry && entry->has_platform)
+        w->images[w->image_count].platform = entry->platform;
+    w->image_count++;
+    return 0;
+}
+
+static int too_deep(davit_error **err)
+{
+    return dv_error_set(err, DAVIT_EFORMAT, "index within index, more than %d deep", DAVIT_INDEX_DEPTH_MAX);
+}
+
+/* Whether an entry can be followed: what is neither manifest nor index is not. */
+static bool is_followed(const davit_descriptor *entry)
+{
+    dv_media_kind kind = dv_media_type_kind(entry->media_type);
+    return kind == DV_MEDIA_MANIFEST || kind == DV_MEDIA_INDEX;
+}
+
+static int choose_one(dv_pull *p, dv_registry *reg, dv_wanted *w, const davit_manifest *index, unsigned depth,
+                      davit_error **err)
+{
+    DV_AUTOFREE size_t *order = NULL;
+    size_t count = 0, entry_count;
+    const davit_descriptor *entries = davit_manifest_entries(index, &entry_count);
+    if (depth > DAVIT_INDEX_DEPTH_MAX)
+        return too_deep(err);
+    int r = davit_manifest_choose(index, p->options->platform, &order, &count, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < count; i++) {
+        const davit_descriptor *entry = &entries[order[i]];
+        davit_manifest *child = NULL;
+        if (!is_followed(entry))
+            continue;
+        r = get_document(p, reg, w, entry, NULL, &child, err);
+        if (r < 0)
+            return r;
+        if (!davit_manifest_is_index(child))
+            return add_image(w, child, &entry->digest, entry, err);
+        DV_AUTOPTR(davit_error) why = NULL;
+        r = choose_one(p, reg, w, child, depth + 1, &why);
+        if (r == 0)
+            return 0;
+        if (r == DAVIT_EPLATFORM || r == DAVIT_EFORMAT || r == DAVIT_ECANCELLED || r == DAVIT_ENOMEM)
+            return dv_error_move(err, &why, r);
+    }
+    return dv_index_no_match(p->options->platform, err);
+}
+
+static int choose_all(dv_pull *p, dv_registry *reg, dv_wanted *w, const davit_manifest *index, unsigned depth,
+                      davit_error **err)
+{
+    size_t count;
+    const davit_descriptor *entries = davit_manifest_entries(index, &count);
+    if (depth > DAVIT_INDEX_DEPTH_MAX)
+        return too_deep(err);
+    for (size_t i = 0; i < count; i++) {
+        davit_manifest *child = NULL;
+        if (!is_followed(&entries[i])) {
+            dv_pull_warn(p, "%s of type %s is left out", entries[i].digest.text, entries[i].media_type);
+            continue;
+        }
+        int r = get_document(p, reg, w, &entries[i], NULL, &child, err);
+        if (r == 0 && davit_manifest_is_index(child))
+            r = choose_all(p, reg, w, child, depth + 1, err);
+        else if (r == 0)
+            r = add_image(w, child, &entries[i].digest, &entries[i], err);
+        if (r < 0)
+            return r;
+        if (w->document_count > DAVIT_MANIFEST_LAYERS_MAX)
+            return dv_error_set(err, DAVIT_ETOOBIG, "index of more than %d manifests", DAVIT_MANIFEST_LAYERS_MAX);
+    }
+    return 0;
+}
+
+/* --- blobs --------------------------------------------------------------------------------------------------------- */
+
+static int add_blob(dv_wanted *w, const davit_descriptor *blob, bool config, davit_error **err)
+{
+    if (blob->digest.algorithm == DAVIT_SHA384)
+        return dv_error_set(err, DAVIT_EUNSUPPORTED, "digest algorithm sha384 is not supported");
+    for (size_t i = 0; i < w->blob_count; i++)
+        if (davit_digest_equal(&w->blobs[i].digest, &blob->digest))
+            return 0;
+    if (config && blob->size > DAVIT_IMAGE_CONFIG_MAX)
+        return dv_error_set(err, DAVIT_ETOOBIG, "image configuration of %zu bytes is too long", (size_t)blob->size);
+    w->blobs[w->blob_count] = *blob;
+    w->is_config[w->blob_count++] = config;
+    return 0;
+}
+
+static int collect_blobs(dv_wanted *w, davit_error **err)
+{
+    size_t most = 0, count;
+    for (size_t i = 0; i < w->image_count; i++) {
+        davit_manifest_layers(w->images[i].manifest, &count);
+        most += count + 1;
+    }
+    w->blobs = dv_new_array(davit_descriptor, most);
+    w->is_config = dv_new_array(bool, most);
+    w->present = dv_new_array(bool, most);
+    if (!w->blobs || !w->is_config || !w->present)
+        return dv_error_oom(err);
+    for (size_t i = 0; i < w->image_count; i++) {
+        const davit_manifest *m = w->images[i].manifest;
+        const davit_descriptor *layers = davit_manifest_layers(m, &count);
+        int r = add_blob(w, davit_manifest_config(m), /* config= */ true, err);
+        for (size_t k = 0; r == 0 && k < count; k++)
+            r = add_blob(w, &layers[k], /* config= */ false, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* --- checks of the one image that is chosen for use (pull.md 6) ------------------------------------------------------- */
+
+static int foreign_system(davit_error **err, const char *os)
+{
+    return dv_error_set(err, DAVIT_EUNSUPPORTED,
+                        "image operating system \"%s\" cannot be used on this platform: operating system is not supported",
+                        os);
+}
+
+static bool is_host_system(const char *os)
+{
+    davit_platform host;
+    davit_platform_host(&host);
+    return !*os || dv_str_equal_nocase(os, host.os);
+}
+
+static int check_manifest(const dv_pull *p, const dv_wanted_image *image, davit_error **err)
+{
+    size_t count;
+    const davit_descriptor *config = davit_manifest_config(image->manifest);
+    const davit_descriptor *layers = davit_manifest_layers(image->manifest, &count);
+    int r = 0;
+    if (davit_manifest_get_kind(image->manifest) == DAVIT_MANIFEST_DOCKER)
+        r = dv_media_type_check_config(config->media_type, NULL, err);
+    if (r == 0)
+        r = dv_media_type_acceptable(config->media_type, err);
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = dv_media_type_acceptable(layers[i].media_type, err);
+    if (r == 0 && !p->options->platform && !is_host_system(image->platform.os))
+        r = foreign_system(err, image->platform.os);
+    return r;
+}
+
+static int read_config(const dv_pull *p, const davit_descriptor *config, davit_image_config **out, davit_error **err)
+{
+    DV_AUTO(dv_buf) bytes = DV_BUF_INIT(DAVIT_IMAGE_CONFIG_MAX);
+    int r = dv_content_read(p->store, &config->digest, DAVIT_IMAGE_CONFIG_MAX, &bytes, err);
+    return r < 0 ? r : davit_image_config_parse(dv_buf_text(&bytes), bytes.size, out, err);
+}
+
+static int check_config(const dv_pull *p, dv_wanted_image *image, davit_error **err)
+{
+    DV_AUTOPTR(davit_image_config) config = NULL;
+    size_t layer_count, diff_id_count;
+    int r = read_config(p, davit_manifest_config(image->manifest), &config, err);
+    if (r < 0)
+        return r;
+    const davit_platform *platform = davit_image_config_platform(config);
+    if (!p->options->platform && !is_host_system(platform->os))
+        return foreign_system(err, platform->os);
+    davit_manifest_layers(image->manifest, &layer_count);
+    davit_image_config_diff_ids(config, &diff_id_count);
+    if (layer_count != diff_id_count)
+        return dv_error_set(err, DAVIT_EFORMAT, "layers from manifest don't match image configuration");
+    if (davit_platform_is_empty(&image->platform))
+        image->platform = *platform;
+    return 0;
+}
+
+/* --- into the store -------------------------------------------------------------------------------------------------- */
+
+static int lease_all(dv_lease *lease, const dv_wanted *w, davit_error **err)
+{
+    size_t count = w->document_count + w->blob_count;
+    DV_AUTOFREE davit_digest *digests = dv_new_array(davit_digest, count);
+    if (!digests)
+        return dv_error_oom(err);
+    for (size_t i = 0; i < w->document_count; i++)
+        digests[i] = w->documents[i].digest;
+    for (size_t i = 0; i < w->blob_count; i++)
+        digests[w->document_count + i] = w->blobs[i].digest;
+    return dv_lease_add(lease, digests, count, err);
+}
+
+static int put_documents(const dv_pull *p, const dv_wanted *w, davit_error **err)
+{
+    for (size_t i = 0; i < w->document_count; i++) {
+        const dv_document *d = &w->documents[i];
+        davit_descriptor desc = {.media_type = davit_manifest_media_type(d->manifest), .digest = d->digest};
+        size_t size;
+        const void *bytes = davit_manifest_bytes(d->manifest, &size);
+        desc.size = size;
+        int r = dv_content_put(p->store, &desc, bytes, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static uint64_t image_size(const davit_manifest *m)
+{
+    size_t count;
+    const davit_descriptor *layers = davit_manifest_layers(m, &count);
+    uint64_t size = davit_manifest_config(m)->size;
+    for (size_t i = 0; i < count; i++)
+        size += layers[i].size;
+    return size;
+}
+
+static void fill_row(const dv_wanted *w, const dv_wanted_image *image, dv_image_row *row)
+{
+    *row = (dv_image_row){
+        .manifest = image->digest,
+        .config = davit_manifest_config(image->manifest)->digest,
+        .platform = image->platform,
+        .size = image_size(image->manifest),
+    };
+    if (image->through_index)
+        row->index = w->documents[0].digest;
+}
+
+static int record(dv_pull *p, const davit_reference *ref, const dv_wanted *w, davit_error **err)
+{
+    const dv_document *target = &w->documents[0];
+    size_t blob_count = w->document_count + w->blob_count, size;
+    DV_AUTOFREE dv_image_row *rows = dv_new_array(dv_image_row, w->image_count);
+    DV_AUTOFREE davit_digest *blobs = dv_new_array(davit_digest, blob_count);
+    if (!rows || !blobs)
+        return dv_error_oom(err);
+    for (size_t i = 0; i < w->image_count; i++)
+        fill_row(w, &w->images[i], &rows[i]);
+    for (size_t i = 0; i < blob_count; i++)
+        blobs[i] = i < w->document_count ? w->documents[i].digest : w->blobs[i - w->document_count].digest;
+    davit_manifest_bytes(target->manifest, &size);
+    bool updated = false;
+    int r = dv_image_store_record(p->store,
+                                  &(dv_pull_record){
+                                      .reference = ref,
+                                      .target = {.media_type = davit_manifest_media_type(target->manifest),
+                                                 .digest = target->digest,
+                                                 .size = size},
+                                      .images = rows,
+                                      .image_count = w->image_count,
+                                      .repository = davit_reference_name(ref),
+                                      .blobs = blobs,
+                                      .blob_count = blob_count,
+                                  },
+                                  &updated, err);
+    p->result.updated = p->result.updated || updated;
+    return r;
+}
+
+/* --- one reference --------------------------------------------------------------------------------------------------- */
+
+static bool everything_is_here(const dv_wanted *w)
+{
+    for (size_t i = 0; i < w->document_count; i++)
+        if (w->documents[i].fetched)
+            return false;
+    for (size_t i = 0; i < w->blob_count; i++)
+        if (!w->present[i])
+            return false;
+    return true;
+}
+
+/* Whether the database says already all that a record would say. */
+static bool is_recorded(const dv_pull *p, const davit_reference *ref, const dv_wanted *w)
+{
+    DV_AUTO(dv_reference_rows) references = {0};
+    DV_AUTO(dv_image_rows) rows = {0};
+    const davit_digest *target = &w->documents[0].digest;
+    if (dv_reference_store_get(p->store, ref, &references, NULL) < 0 ||
+        !davit_digest_equal(&references.items[0].digest, target) ||
+        dv_image_store_by_digest(p->store, target, &rows, NULL) < 0)
+        return false;
+    for (size_t i = 0; i < w->image_count; i++) {
+        bool found = false;
+        for (size_t k = 0; k < rows.count && !found; k++)
+            found = davit_digest_equal(&rows.items[k].manifest, &w->images[i].digest);
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+static void count_documents(dv_pull *p, const dv_wanted *w)
+{
+    for (size_t i = 0; i < w->document_count; i++) {
+        size_t size;
+        davit_manifest_bytes(w->documents[i].manifest, &size);
+        *(w->documents[i].fetched ? &p->result.fetched_count : &p->result.present_count) += 1;
+        *(w->documents[i].fetched ? &p->result.fetched_bytes : &p->result.present_bytes) += size;
+    }
+}
+
+static void count_dry_run(dv_pull *p, const dv_wanted *w)
+{
+    for (size_t i = 0; i < w->blob_count; i++) {
+        *(w->present[i] ? &p->result.present_count : &p->result.fetched_count) += 1;
+        *(w->present[i] ? &p->result.present_bytes : &p->result.fetched_bytes) += w->blobs[i].size;
+    }
+}
+
+static int ask_verifier(const dv_pull *p, const davit_reference *ref, const dv_wanted *w, davit_error **err)
+{
+    const davit_pull_options *o = p->options;
+    for (size_t i = 0; o->verify && i < w->image_count; i++)
+        if (o->verify(ref, w->images[i].manifest, o->user_data) != 0)
+            return dv_error_set(err, DAVIT_EDENIED, "image %s was refused by the verifier", w->images[i].digest.text);
+    return 0;
+}
+
+/* Fetch what is missing and record it. */
+static int take(dv_pull *p, dv_registry *reg, const davit_reference *ref, dv_wanted *w, bool one, davit_error **err)
+{
+    DV_AUTOPTR(dv_lease) lease = NULL;
+    int r = dv_lease_open(p->store, &lease, err);
+    if (r == 0)
+        r = lease_all(lease, w, err);
+    if (r == 0)
+        r = put_documents(p, w, err);
+    if (r == 0)
+        r = dv_pull_look(p, w, err);
+    if (r == 0)
+        r = dv_pull_fetch(p, reg, w, /* quiet= */ everything_is_here(w), err);
+    if (r == 0 && one)
+        r = check_config(p, &w->images[0], err);
+    if (r == 0)
+        r = record(p, ref, w, err);
+    return r;
+}
+
+int dv_pull_reference(dv_pull *p, dv_registry *reg, const davit_reference *ref, davit_error **err)
+{
+    DV_AUTO(dv_wanted) w = {0};
+    bool by_digest = davit_reference_digest_text(ref) != NULL, dry = p->options->flags & DAVIT_PULL_DRY_RUN;
+    bool all = p->options->flags & DAVIT_PULL_ALL_PLATFORMS;
+    int r = by_digest ? get_target_by_digest(p, reg, ref, &w, err) : get_target_by_tag(p, reg, ref, &w, err);
+    if (r < 0)
+        return r;
+    const dv_document target = w.documents[0];
+    if (!dry)
+        dv_pull_message(p, by_digest ? davit_reference_text(ref) : davit_reference_tag(ref), "Pulling from %s",
+                        davit_reference_path(ref));
+    if (!davit_manifest_is_index(target.manifest))
+        r = add_image(&w, target.manifest, &target.digest, NULL, err);
+    else if (all)
+        r = choose_all(p, reg, &w, target.manifest, 1, err);
+    else
+        r = choose_one(p, reg, &w, target.manifest, 1, err);
+    bool one = !all || !davit_manifest_is_index(target.manifest);
+    if (r == 0 && one)
+        r = check_manifest(p, &w.images[0], err);
+    if (r == 0)
+        r = collect_blobs(&w, err);
+    if (r == 0)
+        r = ask_verifier(p, ref, &w, err);
+    if (r == 0)
+        r = dv_pull_look(p, &w, err);
+    if (r < 0)
+        return r;
+    count_documents(p, &w);
+    if (dry)
+        count_dry_run(p, &w);
+    else if (everything_is_here(&w) && is_recorded(p, ref, &w))
+        count_dry_run(p, &w);
+    else
+        r = take(p, reg, ref, &w, one, err);
+    if (r < 0)
+        return r;
+    p->result.digest = target.digest;
+    p->result.tag_count++;
+    if (!dry)
+        dv_pull_message(p, NULL, "Digest: %s", target.digest.text);
+    return 0;
+}

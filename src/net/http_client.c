@@ -1,0 +1,527 @@
+/*
+ * net/http_client.c - see http_client.h.
+ *
+ * States of an exchange: connecting (libcurl's connect timeout), waiting (request sent, no byte yet: first-byte limit),
+ * receiving (stall and rate limits), paused (no limit: we are the slow ones). The watchdog timer knows which one.
+ */
+#include "net/http_client.h"
+
+#include "net/address.h"
+#include "net/loop_internal.h"
+#include "util/clock.h"
+#include "util/log.h"
+#include "util/str.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define BUFFER_SMALL (32L << 10)
+#define BUFFER_LARGE (256L << 10)
+
+typedef enum exchange_state { STATE_CONNECTING, STATE_WAITING, STATE_RECEIVING } exchange_state;
+
+struct dv_exchange {
+    dv_loop_transfer transfer; /* first: what libcurl's handle points at */
+    dv_http_client *client;
+    const dv_exchange_handler *handler;
+    void *user;
+    CURL *easy;
+    struct curl_slist *lines;
+    char *host;
+    exchange_state state;
+    bool paused, head_done, decode, deny_private, denied, proxied, uses_tls, verify_tls;
+    int result; /* negative: why a callback ended it */
+    davit_error *err;
+    int status;
+    char reason[64];
+    dv_headers headers;
+    size_t header_bytes;
+    dv_timer watchdog;
+    uint64_t last_ms;      /* of the last byte, or of the state's begin */
+    uint64_t window_ms, window_bytes;
+    char curl_error[CURL_ERROR_SIZE];
+};
+
+static void exchange_free(dv_exchange *x)
+{
+    dv_http_client *c = x->client;
+    dv_timer_stop(&x->watchdog);
+    if (x->easy) {
+        curl_multi_remove_handle(dv_loop_multi(c->loop), x->easy);
+        curl_easy_reset(x->easy);
+        if (c->idle_count < DV_COUNT(c->idle))
+            c->idle[c->idle_count++] = x->easy;
+        else
+            curl_easy_cleanup(x->easy);
+    }
+    for (struct curl_slist *l = x->lines; l; l = l->next)
+        explicit_bzero(l->data, strlen(l->data)); /* Authorization is among them */
+    curl_slist_free_all(x->lines);
+    dv_headers_clear(&x->headers);
+    davit_error_free(x->err);
+    free(x->host);
+    free(x);
+}
+
+void dv_http_client_clear(dv_http_client *c)
+{
+    while (c->idle_count > 0)
+        curl_easy_cleanup(c->idle[--c->idle_count]);
+    free(c->user_agent);
+    free(c->ca_file);
+    dv_proxy_config_free(c->proxies);
+}
+
+/* --- the waits ------------------------------------------------------------------------------------------------- */
+
+static void finish(dv_exchange *x, int r, davit_error *err)
+{
+    const dv_exchange_handler *handler = x->handler;
+    void *user = x->user;
+    exchange_free(x);
+    handler->on_done(user, r, err);
+}
+
+static void fail_wait(dv_exchange *x, const char *what, uint32_t limit_ms)
+{
+    davit_error *err = NULL;
+    int r = dv_error_set(&err, DAVIT_ETIMEOUT, "%s: %s within %.3g s", x->host, what, limit_ms / 1000.0);
+    if (err)
+        err->kind = DV_ERROR_TRANSPORT;
+    finish(x, r, err);
+}
+
+static void watch(dv_timer *timer)
+{
+    dv_exchange *x = (dv_exchange *)((char *)timer - offsetof(dv_exchange, watchdog));
+    const dv_http_limits *limits = &x->client->limits;
+    uint64_t now = dv_loop_now_ms(x->client->loop);
+    uint64_t next = limits->stall_timeout_ms;
+    if (x->state == STATE_WAITING) {
+        uint64_t until = x->last_ms + limits->first_byte_timeout_ms;
+        if (now >= until) {
+            fail_wait(x, "no answer", limits->first_byte_timeout_ms);
+            return;
+        }
+        next = until - now;
+    } else if (x->state == STATE_RECEIVING && !x->paused) {
+        uint64_t until = x->last_ms + limits->stall_timeout_ms;
+        if (now >= until) {
+            fail_wait(x, "silence: not a byte", limits->stall_timeout_ms);
+            return;
+        }
+        next = until - now;
+        uint64_t window_end = x->window_ms + limits->min_rate_window_ms;
+        if (now >= window_end) {
+            if (x->window_bytes < (uint64_t)limits->min_rate * limits->min_rate_window_ms / 1000) {
+                fail_wait(x, "too slow: not the lowest rate", limits->min_rate_window_ms);
+                return;
+            }
+            x->window_ms = now;
+            x->window_bytes = 0;
+            window_end = now + limits->min_rate_window_ms;
+        }
+        if (window_end - now < next)
+            next = window_end - now;
+    }
+    dv_timer_start(x->client->loop, &x->watchdog, next ? next : 1);
+}
+
+static void enter(dv_exchange *x, exchange_state state)
+{
+    const dv_http_limits *limits = &x->client->limits;
+    x->state = state;
+    x->last_ms = x->window_ms = dv_clock_ms();
+    x->window_bytes = 0;
+    uint64_t limit = state == STATE_WAITING ? limits->first_byte_timeout_ms : limits->stall_timeout_ms;
+    if (limits->min_rate_window_ms < limit && state == STATE_RECEIVING)
+        limit = limits->min_rate_window_ms;
+    dv_timer_start(x->client->loop, &x->watchdog, limit);
+}
+
+static void received(dv_exchange *x, size_t size)
+{
+    if (x->state != STATE_RECEIVING)
+        enter(x, STATE_RECEIVING);
+    x->last_ms = dv_loop_now_ms(x->client->loop);
+    x->window_bytes += size;
+}
+
+/* --- libcurl's callbacks ------------------------------------------------------------------------------------------- */
+
+static int on_prerequest(void *user, char *remote, char *local, int remote_port, int local_port)
+{
+    dv_exchange *x = user;
+    enter(x, STATE_WAITING);
+    if (x->handler->on_connected)
+        x->handler->on_connected(x->user);
+    return CURL_PREREQFUNC_OK;
+}
+
+/* Names were checked before; here the addresses they stand for in this very resolution (threats A2, A7). */
+static curl_socket_t on_open_socket(void *user, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    dv_exchange *x = user;
+    if (x->deny_private && !x->proxied && dv_address_is_private(&address->addr)) {
+        x->denied = true;
+        return CURL_SOCKET_BAD;
+    }
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+/* Remember the failure and make libcurl end the transfer. */
+static size_t refuse(dv_exchange *x, int r)
+{
+    x->result = r;
+    return 0;
+}
+
+static bool parse_status_line(dv_exchange *x, const char *line, size_t size)
+{
+    const char *space = memchr(line, ' ', size);
+    if (!space || (size_t)(space - line) + 4 > size)
+        return false;
+    int status = 0;
+    for (int i = 1; i <= 3; i++) {
+        if (!dv_char_is_digit(space[i]))
+            return false;
+        status = status * 10 + (space[i] - '0');
+    }
+    const char *reason = space + 4;
+    size_t left = size - (size_t)(reason - line);
+    while (left > 0 && *reason == ' ') {
+        reason++;
+        left--;
+    }
+    size_t n = left < sizeof(x->reason) - 1 ? left : sizeof(x->reason) - 1;
+    memcpy(x->reason, reason, n);
+    x->reason[n] = '\0';
+    x->status = status;
+    return true;
+}
+
+static int end_of_head(dv_exchange *x)
+{
+    if (x->status < 200)
+        return 0; /* 100 Continue and its like; the real one follows */
+    const char *length = dv_headers_get(&x->headers, "Content-Length");
+    if (dv_headers_get_nth(&x->headers, "Content-Length", 1) ||
+        (length && dv_headers_get(&x->headers, "Transfer-Encoding")))
+        return dv_error_set(&x->err, DAVIT_EPROTOCOL, "%s: answer with contradictory framing", x->host);
+    uint64_t ignored;
+    if (length && !dv_str_to_u64(length, &ignored))
+        return dv_error_set(&x->err, DAVIT_EPROTOCOL, "%s: answer with a malformed Content-Length", x->host);
+    const char *coding = dv_headers_get(&x->headers, "Content-Encoding");
+    if (x->decode && coding &&
+        (dv_headers_get_nth(&x->headers, "Content-Encoding", 1) ||
+         (!dv_str_equal_nocase(coding, "gzip") && !dv_str_equal_nocase(coding, "x-gzip") &&
+          !dv_str_equal_nocase(coding, "identity"))))
+        return dv_error_set(&x->err, DAVIT_EPROTOCOL, "%s: answer with Content-Encoding that was not asked for", x->host);
+    x->head_done = true;
+    return x->handler->on_head(x->user, x->status, x->reason, &x->headers, &x->err);
+}
+
+static int add_header_line(dv_exchange *x, const char *line, size_t size)
+{
+    const char *colon = memchr(line, ':', size);
+    if (*line == ' ' || *line == '\t')
+        return dv_error_set(&x->err, DAVIT_EPROTOCOL, "%s: answer with a folded header line", x->host);
+    if (!colon)
+        return dv_error_set(&x->err, DAVIT_EPROTOCOL, "%s: answer with a malformed header line", x->host);
+    const char *value = colon + 1, *end = line + size;
+    while (value < end && (*value == ' ' || *value == '\t'))
+        value++;
+    while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
+        end--;
+    DV_AUTOFREE char *name_text = dv_strndup(line, (size_t)(colon - line));
+    DV_AUTOFREE char *value_text = dv_strndup(value, (size_t)(end - value));
+    if (!name_text || !value_text)
+        return dv_error_oom(&x->err);
+    if (dv_headers_add(&x->headers, name_text, value_text, 0, NULL) == DAVIT_ENOMEM)
+        return dv_error_oom(&x->err);
+    return 0; /* a header that our own writer would refuse is not kept */
+}
+
+static size_t on_header(char *bytes, size_t one, size_t size, void *user)
+{
+    dv_exchange *x = user;
+    received(x, size);
+    x->header_bytes += size;
+    if (size > DV_HTTP_HEADER_LINE_MAX || x->header_bytes > DV_HTTP_HEADERS_MAX)
+        return refuse(x, dv_error_set(&x->err, DAVIT_ETOOBIG, "%s: answer with too long a header", x->host));
+    size_t n = size;
+    while (n > 0 && (bytes[n - 1] == '\n' || bytes[n - 1] == '\r'))
+        n--;
+    if (x->head_done)
+        return size; /* trailers */
+    int r = 0;
+    if (n > 5 && memcmp(bytes, "HTTP/", 5) == 0) {
+        dv_headers_clear(&x->headers);
+        if (!parse_status_line(x, bytes, n))
+            r = dv_error_set(&x->err, DAVIT_EPROTOCOL, "%s: malformed status line", x->host);
+    } else {
+        r = n == 0 ? end_of_head(x) : add_header_line(x, bytes, n);
+    }
+    return r < 0 ? refuse(x, r) : size;
+}
+
+static size_t on_body(char *bytes, size_t one, size_t size, void *user)
+{
+    dv_exchange *x = user;
+    if (x->result < 0)
+        return 0; /* refused within curl_easy_pause(), which goes on regardless */
+    int r = x->handler->on_body(x->user, bytes, size, &x->err);
+    if (r == DV_HTTP_PAUSE) {
+        x->paused = true;
+        return CURL_WRITEFUNC_PAUSE;
+    }
+    received(x, size);
+    return r < 0 ? refuse(x, r) : size;
+}
+
+static int on_debug(CURL *easy, curl_infotype type, char *text, size_t size, void *user)
+{
+    dv_exchange *x = user;
+    while (size > 0 && (text[size - 1] == '\n' || text[size - 1] == '\r'))
+        size--;
+    if (type == CURLINFO_TEXT && size < 400)
+        dv_trace(HTTP, "%s: %.*s", x->host, (int)size, text);
+    return 0;
+}
+
+/* --- the end --------------------------------------------------------------------------------------------------- */
+
+static int transport_error(dv_exchange *x, CURLcode result, davit_error **err)
+{
+    const char *why = x->curl_error[0] ? x->curl_error : curl_easy_strerror(result);
+    long os_errno = 0;
+    curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &os_errno);
+    const dv_http_limits *limits = &x->client->limits;
+    int code = DAVIT_ENETWORK;
+    switch (result) {
+    case CURLE_OUT_OF_MEMORY:
+        return dv_error_oom(err);
+    case CURLE_COULDNT_RESOLVE_HOST:
+        dv_error_set(err, code, "%s: no such host", x->host);
+        break;
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        dv_error_set(err, code, "%s: the proxy's host does not exist", x->host);
+        break;
+    case CURLE_COULDNT_CONNECT:
+        if (x->denied)
+            code = dv_error_set(err, DAVIT_EDENIED,
+                                "%s: has a private address, and a registry on a public one may not send us there",
+                                x->host);
+        else if (os_errno)
+            dv_error_errno(err, code, (int)os_errno, "%s: cannot connect", x->host);
+        else
+            dv_error_set(err, code, "%s: cannot connect: %s", x->host, why);
+        break;
+    case CURLE_OPERATION_TIMEDOUT:
+        code = dv_error_set(err, DAVIT_ETIMEOUT, "%s: no connection within %.3g s", x->host,
+                            limits->connect_timeout_ms / 1000.0);
+        break;
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+        code = dv_error_set(err, DAVIT_ECERTIFICATE, "%s: the certificate is not trusted: %s", x->host, why);
+        break;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CERTPROBLEM:
+        code = dv_error_set(err, DAVIT_ETLS, "%s: TLS failed: %s", x->host, why);
+        break;
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_BAD_CONTENT_ENCODING:
+        code = dv_error_set(err, DAVIT_EPROTOCOL, "%s: %s", x->host, why);
+        break;
+    case CURLE_PARTIAL_FILE:
+    case CURLE_GOT_NOTHING:
+        dv_error_set(err, code, "%s: the connection ended early", x->host);
+        break;
+    default:
+        if (os_errno)
+            dv_error_errno(err, code, (int)os_errno, "%s: connection lost", x->host);
+        else
+            dv_error_set(err, code, "%s: connection lost: %s", x->host, why);
+    }
+    if (err && *err)
+        (*err)->kind = DV_ERROR_TRANSPORT;
+    return code;
+}
+
+static void on_ended(dv_loop_transfer *transfer, CURLcode result)
+{
+    dv_exchange *x = (dv_exchange *)transfer;
+    davit_error *err = NULL;
+    int r = 0;
+    if (x->result < 0)
+        r = dv_error_move(&err, &x->err, x->result);
+    else if (result != CURLE_OK)
+        r = transport_error(x, result, &err);
+    else if (!x->head_done)
+        r = dv_error_set(&err, DAVIT_EPROTOCOL, "%s: no HTTP answer", x->host);
+    if (r < 0)
+        dv_trace(HTTP, "%s: %s", x->host, davit_error_message(err));
+    finish(x, r, err);
+}
+
+/* --- the beginning --------------------------------------------------------------------------------------------- */
+
+static int add_lines(dv_exchange *x, const dv_headers *headers, davit_error **err)
+{
+    for (size_t i = 0; i < headers->count; i++) {
+        const dv_header *h = &headers->items[i];
+        DV_AUTO(dv_buf) line = {.max = 2 * DV_HTTP_HEADER_LINE_MAX, .secret = h->secret};
+        dv_buf_printf(&line, h->value[0] ? "%s: %s" : "%s;%s", h->name, h->value);
+        struct curl_slist *lines = line.failed ? NULL : curl_slist_append(x->lines, dv_buf_text(&line));
+        if (!lines)
+            return line.failed == DAVIT_ETOOBIG ? dv_error_set(err, DAVIT_ETOOBIG, "header %s is too long", h->name)
+                                                : dv_error_oom(err);
+        x->lines = lines;
+    }
+    return 0;
+}
+
+static void set_method(dv_exchange *x, const dv_exchange_spec *spec)
+{
+    if (spec->body || strcmp(spec->method, "POST") == 0 || strcmp(spec->method, "PUT") == 0) {
+        curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)spec->body_size);
+        curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, spec->body ? spec->body : "");
+    }
+    if (strcmp(spec->method, "HEAD") == 0)
+        curl_easy_setopt(x->easy, CURLOPT_NOBODY, 1L);
+    else
+        curl_easy_setopt(x->easy, CURLOPT_CUSTOMREQUEST, spec->method);
+}
+
+static void set_callbacks(dv_exchange *x)
+{
+    curl_easy_setopt(x->easy, CURLOPT_PRIVATE, (char *)x);
+    curl_easy_setopt(x->easy, CURLOPT_ERRORBUFFER, x->curl_error);
+    curl_easy_setopt(x->easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(x->easy, CURLOPT_HEADERDATA, x);
+    curl_easy_setopt(x->easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(x->easy, CURLOPT_WRITEDATA, x);
+    curl_easy_setopt(x->easy, CURLOPT_PREREQFUNCTION, on_prerequest);
+    curl_easy_setopt(x->easy, CURLOPT_PREREQDATA, x);
+    curl_easy_setopt(x->easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+    curl_easy_setopt(x->easy, CURLOPT_OPENSOCKETDATA, x);
+    if (atomic_load_explicit(&dv_trace_mask, memory_order_relaxed) & DV_TRACE_HTTP) {
+        curl_easy_setopt(x->easy, CURLOPT_DEBUGFUNCTION, on_debug);
+        curl_easy_setopt(x->easy, CURLOPT_DEBUGDATA, x);
+        curl_easy_setopt(x->easy, CURLOPT_VERBOSE, 1L);
+    }
+}
+
+static void set_options(dv_exchange *x, const dv_exchange_spec *spec)
+{
+    dv_http_client *c = x->client;
+    const char *proxy = dv_proxy_for(c->proxies, spec->url);
+    x->proxied = proxy != NULL;
+    curl_easy_setopt(x->easy, CURLOPT_URL, spec->url->text);
+    curl_easy_setopt(x->easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(x->easy, CURLOPT_PROXY, proxy ? proxy : "");
+    curl_easy_setopt(x->easy, CURLOPT_NOPROXY, "");
+    curl_easy_setopt(x->easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    curl_easy_setopt(x->easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(x->easy, CURLOPT_QUICK_EXIT, 1L);
+    curl_easy_setopt(x->easy, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(x->easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(x->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)c->limits.connect_timeout_ms);
+    curl_easy_setopt(x->easy, CURLOPT_HAPPY_EYEBALLS_TIMEOUT_MS, 250L);
+    curl_easy_setopt(x->easy, CURLOPT_USERAGENT, c->user_agent);
+    curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->lines);
+    curl_easy_setopt(x->easy, CURLOPT_BUFFERSIZE, spec->large ? BUFFER_LARGE : BUFFER_SMALL);
+    curl_easy_setopt(x->easy, CURLOPT_HTTP_VERSION,
+                     (long)(spec->http1_only ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS));
+    /* Documents are decoded though identity was asked for (quirks.md, registry.redhat.io); blobs never are. */
+    if (x->decode)
+        curl_easy_setopt(x->easy, CURLOPT_ACCEPT_ENCODING, "gzip");
+    else
+        curl_easy_setopt(x->easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);
+    dv_tls_apply(x->easy, &(dv_tls){.verify = spec->verify_tls, .ca_file = c->ca_file});
+}
+
+static void trace_start(const dv_exchange_spec *spec)
+{
+    if (!(atomic_load_explicit(&dv_trace_mask, memory_order_relaxed) & DV_TRACE_HTTP))
+        return;
+    DV_AUTO(dv_buf) url = DV_BUF_INIT(DV_URL_MAX);
+    dv_url_redacted(spec->url, &url);
+    dv_trace(HTTP, "> %s %s", spec->method, dv_buf_text(&url));
+    for (size_t i = 0; i < spec->headers->count; i++) {
+        const dv_header *h = &spec->headers->items[i];
+        dv_trace(HTTP, "> %s: %s", h->name, h->secret ? "***" : h->value);
+    }
+}
+
+int dv_exchange_start(dv_http_client *c, const dv_exchange_spec *spec, dv_exchange **out, davit_error **err)
+{
+    dv_exchange *x = dv_new(dv_exchange);
+    if (!x)
+        return dv_error_oom(err);
+    x->transfer.ended = on_ended;
+    x->client = c;
+    x->handler = spec->handler;
+    x->user = spec->user;
+    x->watchdog.fire = watch;
+    x->decode = !spec->http1_only;
+    x->deny_private = spec->deny_private;
+    DV_AUTO(dv_buf) host = DV_BUF_INIT(DV_URL_MAX);
+    dv_url_origin_text(spec->url, &host);
+    const char *text = strstr(dv_buf_text(&host), "://");
+    x->host = dv_strdup(text ? text + 3 : dv_buf_text(&host));
+    x->easy = c->idle_count > 0 ? c->idle[--c->idle_count] : curl_easy_init();
+    int r = x->host && x->easy ? add_lines(x, spec->headers, err) : dv_error_oom(err);
+    if (r == 0) {
+        set_method(x, spec);
+        set_callbacks(x);
+        set_options(x, spec);
+        trace_start(spec);
+        if (curl_multi_add_handle(dv_loop_multi(c->loop), x->easy) != CURLM_OK)
+            r = dv_error_oom(err);
+    }
+    if (r < 0) {
+        exchange_free(x);
+        return r;
+    }
+    enter(x, STATE_CONNECTING);
+    *out = x;
+    return 0;
+}
+
+void dv_exchange_cancel(dv_exchange *x)
+{
+    exchange_free(x);
+}
+
+void dv_exchange_resume(dv_exchange *x)
+{
+    if (!x->paused)
+        return;
+    x->paused = false;
+    enter(x, STATE_RECEIVING);
+    curl_easy_pause(x->easy, CURLPAUSE_CONT);
+}
+
+bool dv_exchange_peer_is_private(const dv_exchange *x)
+{
+    char *text = NULL;
+    if (x->proxied || curl_easy_getinfo(x->easy, CURLINFO_PRIMARY_IP, &text) != CURLE_OK || !text)
+        return false;
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
+        return dv_address_is_private((const struct sockaddr *)&v4);
+    return inet_pton(AF_INET6, text, &v6.sin6_addr) == 1 && dv_address_is_private((const struct sockaddr *)&v6);
+}
+
+bool dv_exchange_uses_proxy(const dv_exchange *x)
+{
+    return x->proxied;
+}

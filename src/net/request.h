@@ -1,0 +1,73 @@
+/*
+ * net/request.h - a request with its redirects: hop by hop, headers built for each origin (threats A3-A5, A7).
+ *
+ * Headers marked origin_only go to the first origin and, once a hop has left it, never again. https never becomes http: a
+ * plain Location on the same host is upgraded, any other refused.
+ *
+ * Threads: loop.
+ */
+#ifndef DV_NET_REQUEST_H
+#define DV_NET_REQUEST_H
+
+#include "net/error_body.h"
+#include "net/http_client.h"
+
+#define DV_REQUESTS_MAX 10 /* in all, redirects included (registry-v2.md 2) */
+
+typedef struct dv_response {
+    int status;
+    char reason[64];
+    dv_headers headers;
+    dv_buf body;          /* empty when it was streamed */
+    dv_url url;           /* that finally answered */
+    bool left_origin;     /* some hop was on another origin */
+    bool peer_private;    /* address of the first hop's peer; meaningless when through_proxy */
+    bool through_proxy;
+} dv_response;
+
+#define DV_RESPONSE_INIT {0}
+void dv_response_clear(dv_response *r);
+DV_DEFINE_AUTO(dv_response, dv_response_clear)
+
+typedef struct dv_request dv_request;
+
+typedef struct dv_request_handler {
+    void (*on_connected)(void *user); /* first hop only; may be NULL */
+    /*
+     * The final header (no redirect). 1: stream the body to on_body; 0: collect it in response->body; negative: end. May be
+     * NULL: collect.
+     */
+    int (*on_head)(void *user, const dv_response *response, davit_error **err);
+    int (*on_body)(void *user, const void *bytes, size_t size, davit_error **err); /* as in dv_exchange_handler */
+    /* The end; the request is gone. response is valid when r is 0 and the callee may take its parts. err: the callee's. */
+    void (*on_done)(void *user, int r, dv_response *response, davit_error *err);
+} dv_request_handler;
+
+typedef struct dv_request_spec {
+    const char *method;
+    const dv_url *url;
+    const dv_headers *headers; /* copied */
+    const void *body;          /* borrowed until the end */
+    size_t body_size;
+    size_t body_max;           /* ceiling of a collected body of a success; errors have DV_ERROR_BODY_MAX */
+    bool blob, large;
+    bool verify_tls;
+    bool deny_private;         /* the first hop already must be public */
+    bool trust_hops;           /* the registry itself is private: hops may be too, without asking */
+    const dv_request_handler *handler;
+    void *user;
+} dv_request_spec;
+
+/* On failure no callback is called. */
+int dv_request_start(dv_http_client *c, const dv_request_spec *spec, dv_request **out, davit_error **err);
+/* End it without any further callback. Not from within one of its callbacks. */
+void dv_request_cancel(dv_request *q);
+void dv_request_resume(dv_request *q);
+
+/*
+ * Where a redirect leads, by the rules above: pure. DAVIT_EPROTOCOL for what is refused; DAVIT_EDENIED for a literal private
+ * address when deny_private.
+ */
+int dv_redirect_target(const dv_url *from, const char *location, bool deny_private, dv_url *out, davit_error **err);
+
+#endif

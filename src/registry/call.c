@@ -1,0 +1,412 @@
+/*
+ * registry/call.c - see call.h. Everything but dv_call_wait() runs on the loop thread.
+ *
+ * Leaves to others: what may be sent (auth/authorizer.c), whether to repeat (net/retry.c), which scheme (scheme_race.c).
+ */
+#include "registry/call.h"
+
+#include "net/error_body.h"
+#include "registry/call_private.h"
+#include "util/clock.h"
+#include "util/hex.h"
+#include "util/log.h"
+#include "util/str.h"
+
+#include <string.h>
+
+static void call_free(dv_call *c)
+{
+    dv_timer_stop(&c->timer);
+    dv_call_unlink(c);
+    dv_race_free(c);
+    if (c->request)
+        dv_request_cancel(c->request);
+    free(c->path);
+    free(c->query);
+    free(c->range);
+    dv_secret_clear(&c->sent);
+    free(c);
+}
+
+void dv_call_end(dv_call *c, int r, dv_response *response, davit_error *err)
+{
+    const dv_call_handler *handler = c->handler;
+    void *user = c->user;
+    c->request = NULL;
+    call_free(c);
+    dv_response none = DV_RESPONSE_INIT;
+    handler->on_done(user, r, response ? response : &none, err);
+}
+
+/* --- asking ---------------------------------------------------------------------------------------------------- */
+
+static void on_timer(dv_timer *timer)
+{
+    dv_call *c = (dv_call *)((char *)timer - offsetof(dv_call, timer));
+    dv_call_ask(c);
+}
+
+/* An attempt failed: repeat later, or end. Takes err. */
+void dv_call_failed(dv_call *c, int r, davit_error *err)
+{
+    dv_retry_policy policy = c->registry->client->retry;
+    if (c->attempts)
+        policy.attempts = c->attempts;
+    uint32_t jitter;
+    dv_random_bytes(&jitter, sizeof(jitter));
+    int64_t delay = r == DAVIT_ENOMEM ? -1 : dv_retry_delay_ms(&policy, c->attempt + 1, err, jitter);
+    if (delay < 0) {
+        if (err && err->retry_after_s > (int)policy.retry_after_max_s)
+            dv_error_wrap(&err, r, "the registry asks to wait %d s, longer than %u s", err->retry_after_s,
+                          policy.retry_after_max_s);
+        dv_call_end(c, r, NULL, err);
+        return;
+    }
+    dv_trace(HTTP, "%s: again in %lld ms: %s", c->path, (long long)delay, davit_error_message(err));
+    davit_error_free(err);
+    c->attempt++;
+    c->auth_rounds = 0;
+    dv_timer_start(c->registry->client->loop, &c->timer, (uint64_t)delay);
+}
+
+void dv_call_note_peer(dv_call *c, const dv_response *response)
+{
+    dv_host *host = c->registry->host;
+    host->peer_known = !response->through_proxy;
+    host->peer_private = response->peer_private;
+    if (host->peer_known)
+        dv_authorizer_set_origin_private(c->registry->authorizer, host->peer_private);
+}
+
+static int on_head(void *user, const dv_response *response, davit_error **err)
+{
+    dv_call *c = user;
+    dv_call_note_peer(c, response);
+    bool answer = response->status < 400 || (c->any_status && response->status != 401);
+    return answer && c->handler->on_head ? c->handler->on_head(c->user, response, err) : 0;
+}
+
+static int on_body(void *user, const void *bytes, size_t size, davit_error **err)
+{
+    dv_call *c = user;
+    return c->handler->on_body(c->user, bytes, size, err);
+}
+
+static void challenged(dv_call *c, dv_response *response);
+
+static void on_done(void *user, int r, dv_response *response, davit_error *err)
+{
+    dv_call *c = user;
+    c->request = NULL;
+    if (r == 0 && response->status != 401 && dv_secret_is_set(&c->sent))
+        dv_authorizer_accepted(c->registry->authorizer, &c->sent);
+    if (r < 0)
+        dv_call_failed(c, r, err);
+    else
+        dv_call_answered(c, response);
+}
+
+void dv_call_answered(dv_call *c, dv_response *response)
+{
+    davit_error *err = NULL;
+    if (response->status == 401 && !response->left_origin && c->auth_rounds < DV_AUTH_ROUNDS_MAX &&
+        dv_headers_get(&response->headers, "WWW-Authenticate")) {
+        challenged(c, response);
+        return;
+    }
+    if (response->status >= 400 && !c->any_status) {
+        int r = dv_error_body_set(&err, response->status, &response->headers, dv_buf_text(&response->body),
+                                  response->body.size);
+        dv_call_failed(c, r, err);
+        return;
+    }
+    dv_call_end(c, 0, response, NULL);
+}
+
+static const dv_request_handler call_request_handler = {.on_head = on_head, .on_body = on_body, .on_done = on_done};
+
+int dv_call_build_url(const dv_call *c, bool tls, dv_url *out, davit_error **err)
+{
+    const dv_url *base = &c->registry->endpoint.url;
+    DV_AUTO(dv_buf) text = DV_BUF_INIT(DV_URL_MAX);
+    bool plain = !tls && strcmp(base->scheme, "https") == 0;
+    uint16_t port = base->port;
+    if (plain && !base->explicit_port)
+        port = 80;
+    dv_buf_printf(&text, "%s://%s", plain ? "http" : base->scheme, base->host);
+    if (base->explicit_port)
+        dv_buf_printf(&text, ":%u", port);
+    size_t n = strlen(base->path);
+    while (n > 0 && base->path[n - 1] == '/')
+        n--;
+    dv_buf_append(&text, base->path, n);
+    dv_buf_printf(&text, "/%s", c->path);
+    if (c->query)
+        dv_buf_printf(&text, "?%s", c->query);
+    if (text.failed)
+        return text.failed == DAVIT_ETOOBIG ? dv_error_set(err, DAVIT_EINVAL, "URL is too long") : dv_error_oom(err);
+    return dv_url_parse(dv_buf_text(&text), out, err);
+}
+
+int dv_call_build_headers(const dv_call *c, bool credentials, dv_headers *out, davit_error **err)
+{
+    dv_registry *reg = c->registry;
+    int r = dv_headers_add(out, "Accept-Encoding", "identity", 0, err);
+    for (const char *const *a = c->accept; r == 0 && a && *a; a++)
+        r = dv_headers_add(out, "Accept", *a, 0, err);
+    if (r == 0 && !c->accept)
+        r = dv_headers_add(out, "Accept", "*/*", 0, err);
+    if (r == 0 && c->range)
+        r = dv_headers_add(out, "Range", c->range, 0, err);
+    const dv_headers *extra = &reg->client->extra_headers;
+    for (size_t i = 0; r == 0 && credentials && !reg->endpoint.mirror && i < extra->count; i++)
+        r = dv_headers_add(out, extra->items[i].name, extra->items[i].value, DV_HEADER_ORIGIN_ONLY | DV_HEADER_SECRET, err);
+    if (r == 0 && credentials && dv_secret_is_set(&c->sent))
+        r = dv_headers_add(out, "Authorization", c->sent.text, DV_HEADER_ORIGIN_ONLY | DV_HEADER_SECRET, err);
+    return r;
+}
+
+void dv_call_prepare_authorization(dv_call *c)
+{
+    dv_registry *reg = c->registry;
+    const char *scopes[] = {c->without_scope ? NULL : reg->pull_scope, NULL};
+    dv_secret_clear(&c->sent);
+    dv_authorizer_get(reg->authorizer, scopes, dv_clock_ms(), &c->sent);
+}
+
+int dv_call_send(dv_call *c, bool tls, bool credentials, const dv_request_handler *handler, void *user,
+                 dv_request **out, davit_error **err)
+{
+    DV_AUTO(dv_url) url = DV_URL_INIT;
+    DV_AUTO(dv_headers) headers = DV_HEADERS_INIT;
+    int r = dv_call_build_url(c, tls, &url, err);
+    if (r == 0)
+        r = dv_call_build_headers(c, credentials, &headers, err);
+    if (r < 0)
+        return r;
+    return dv_request_start(&c->registry->client->http,
+                            &(dv_request_spec){
+                                .method = c->method,
+                                .url = &url,
+                                .headers = &headers,
+                                .body_max = c->body_max,
+                                .blob = c->blob,
+                                .large = c->large,
+                                .verify_tls = !c->registry->endpoint.insecure,
+                                .handler = handler,
+                                .user = user,
+                            },
+                            out, err);
+}
+
+static dv_host *find_host(davit_client *client, const dv_url *url)
+{
+    DV_AUTO(dv_buf) name = DV_BUF_INIT(DV_URL_MAX);
+    dv_buf_printf(&name, "%s:%u", url->host, url->port);
+    for (dv_host *h = client->hosts; h; h = h->next)
+        if (strcmp(h->name, dv_buf_text(&name)) == 0)
+            return h;
+    dv_host *h = dv_new(dv_host);
+    if (!h || !(h->name = dv_buf_take(&name))) {
+        free(h);
+        return NULL;
+    }
+    h->next = client->hosts;
+    client->hosts = h;
+    return h;
+}
+
+void dv_call_ask(dv_call *c)
+{
+    dv_registry *reg = c->registry;
+    davit_error *err = NULL;
+    if (!reg->host)
+        reg->host = find_host(reg->client, &reg->endpoint.url);
+    if (!reg->host) {
+        int r = dv_error_oom(&err);
+        dv_call_end(c, r, NULL, err);
+        return;
+    }
+    bool tls = strcmp(reg->endpoint.url.scheme, "https") == 0;
+    if (reg->endpoint.insecure && tls) {
+        if (reg->host->scheme == DV_SCHEME_UNDECIDED) {
+            dv_race_or_wait(c);
+            return;
+        }
+        tls = reg->host->scheme == DV_SCHEME_HTTPS;
+    }
+    const char *scopes[] = {c->without_scope ? NULL : reg->pull_scope, NULL};
+    DV_AUTO(dv_token_request) wanted = DV_TOKEN_REQUEST_INIT;
+    int r = dv_authorizer_prepare(reg->authorizer, scopes, dv_clock_ms(), &wanted, &err);
+    if (r > 0) {
+        dv_token_fetch_join(c, &wanted); /* a 401 that can be foreseen is not waited for */
+        return;
+    }
+    davit_error_free(DV_STEAL(err));
+    dv_call_prepare_authorization(c);
+    r = dv_call_send(c, tls, true, &call_request_handler, c, &c->request, &err);
+    if (r < 0)
+        dv_call_end(c, r, NULL, err);
+}
+
+int dv_call_start(dv_registry *reg, const dv_call_spec *spec, dv_call **out, davit_error **err)
+{
+    dv_call *c = dv_new(dv_call);
+    if (!c)
+        return dv_error_oom(err);
+    c->registry = reg;
+    c->handler = spec->handler;
+    c->user = spec->user;
+    c->method = spec->method;
+    c->accept = spec->accept;
+    c->body_max = spec->body_max;
+    c->blob = spec->blob;
+    c->large = spec->large;
+    c->any_status = spec->any_status;
+    c->without_scope = spec->without_scope;
+    c->attempts = spec->attempts;
+    c->attempt = 1;
+    c->timer.fire = on_timer;
+    c->path = dv_strdup(spec->path);
+    c->query = dv_strdup(spec->query);
+    c->range = dv_strdup(spec->range);
+    if (!c->path || (spec->query && !c->query) || (spec->range && !c->range)) {
+        call_free(c);
+        return dv_error_oom(err);
+    }
+    /* The first try waits for the next turn, so that no callback comes before the caller has the handle. */
+    dv_timer_start(reg->client->loop, &c->timer, 0);
+    *out = c;
+    return 0;
+}
+
+void dv_call_cancel(dv_call *c)
+{
+    call_free(c);
+}
+
+void dv_call_resume(dv_call *c)
+{
+    if (c->request)
+        dv_request_resume(c->request);
+}
+
+/* --- 401 ------------------------------------------------------------------------------------------------------- */
+
+static void challenged(dv_call *c, dv_response *response)
+{
+    dv_registry *reg = c->registry;
+    davit_error *err = NULL;
+    const char *scopes[] = {c->without_scope ? NULL : reg->pull_scope, NULL};
+    dv_auth_step step;
+    DV_AUTO(dv_token_request) wanted = DV_TOKEN_REQUEST_INIT;
+    c->auth_rounds++;
+    reg->challenged = true;
+    int r = dv_authorizer_challenged(reg->authorizer, &response->headers, scopes, &c->sent, dv_clock_ms(), &step, &wanted,
+                                     &err);
+    if (r < 0) {
+        /* No credentials fit: what the registry says is the better reason, when it says something. */
+        davit_error *told = NULL;
+        int told_r = dv_error_body_set(&told, response->status, &response->headers, dv_buf_text(&response->body),
+                                       response->body.size);
+        bool better = r == DAVIT_EUNAUTHORIZED && told && told->kind == DV_ERROR_REGISTRY_FULL;
+        davit_error_free(better ? err : told);
+        if (c->any_status)
+            davit_error_free(better ? told : err);
+        if (c->any_status)
+            dv_call_end(c, 0, response, NULL);
+        else
+            dv_call_failed(c, better ? told_r : r, better ? told : err);
+        return;
+    }
+    if (step == DV_AUTH_RESEND)
+        dv_call_ask(c);
+    else
+        dv_token_fetch_join(c, &wanted);
+}
+
+/* --- waiting for it ---------------------------------------------------------------------------------------------- */
+
+typedef struct waiter {
+    dv_task task, cancel;
+    dv_node done;
+    dv_queue *queue;
+    dv_registry *registry;
+    dv_call_spec spec;
+    dv_call *call;
+    int result;
+    dv_response response;
+    davit_error *err;
+    bool ended;
+} waiter;
+
+static void waiter_wake(waiter *w)
+{
+    w->ended = true;
+    w->call = NULL;
+    dv_queue_push(w->queue, &w->done);
+}
+
+static void waiter_done(void *user, int r, dv_response *response, davit_error *err)
+{
+    waiter *w = user;
+    w->result = r;
+    w->err = err;
+    w->response = *response;
+    *response = (dv_response)DV_RESPONSE_INIT;
+    waiter_wake(w);
+}
+
+static const dv_call_handler waiter_handler = {.on_done = waiter_done};
+
+static void waiter_start(dv_task *task)
+{
+    waiter *w = (waiter *)task;
+    w->spec.handler = &waiter_handler;
+    w->spec.user = w;
+    w->result = dv_call_start(w->registry, &w->spec, &w->call, &w->err);
+    if (w->result < 0)
+        waiter_wake(w);
+}
+
+static void waiter_cancel(dv_task *task)
+{
+    waiter *w = (waiter *)((char *)task - offsetof(waiter, cancel));
+    if (w->ended)
+        return;
+    dv_call_cancel(w->call);
+    w->result = dv_error_set(&w->err, DAVIT_ECANCELLED, "cancelled");
+    waiter_wake(w);
+}
+
+int dv_call_wait(dv_registry *reg, const dv_call_spec *spec, dv_response *out, davit_error **err)
+{
+    davit_client *client = reg->client;
+    int r = dv_client_check_cancelled(client, err);
+    if (r < 0)
+        return r;
+    waiter w = {.task.run = waiter_start, .cancel.run = waiter_cancel, .registry = reg, .spec = *spec};
+    w.queue = dv_queue_new();
+    if (!w.queue)
+        return dv_error_oom(err);
+    r = dv_loop_post(client->loop, &w.task, err);
+    if (r == 0) {
+        bool cancelling = false;
+        while (!dv_queue_pop(w.queue, cancelling ? -1 : 100)) {
+            if (!atomic_load(&client->cancelled))
+                continue;
+            cancelling = true;
+            dv_loop_post_again(client->loop, &w.cancel);
+        }
+        /* A cancellation that came too late is still queued at the loop: let it pass before w goes. */
+        if (cancelling)
+            dv_loop_barrier(client->loop);
+        r = w.result;
+        if (r == 0)
+            *out = w.response;
+        else
+            dv_error_move(err, &w.err, r);
+    }
+    dv_queue_free(w.queue);
+    return r;
+}

@@ -1,0 +1,46 @@
+/*
+ * registry/call.h - one question to a registry: scheme, authorisation, redirects and repeats until there is an answer or a
+ * reason why not.
+ *
+ * States: waiting for the scheme of an insecure host to be decided, racing (TLS and plain), asking, fetching a token,
+ * waiting to repeat. An error status (from 400 on) is an error with the text of registry-v2.md 9.1.
+ */
+#ifndef DV_REGISTRY_CALL_H
+#define DV_REGISTRY_CALL_H
+
+#include "net/request.h"
+#include "registry/registry.h"
+
+typedef struct dv_call dv_call;
+
+typedef struct dv_call_handler {
+    int (*on_head)(void *user, const dv_response *response, davit_error **err); /* as dv_request_handler; success only */
+    int (*on_body)(void *user, const void *bytes, size_t size, davit_error **err);
+    void (*on_done)(void *user, int r, dv_response *response, davit_error *err);
+} dv_call_handler;
+
+typedef struct dv_call_spec {
+    const char *method;
+    const char *path;              /* behind the endpoint's own, "v2/<name>/tags/list"; copied */
+    const char *query;             /* without "?", or NULL; copied */
+    const char *const *accept;     /* media types, ends with NULL; or NULL */
+    const char *range;             /* Range header, or NULL; copied */
+    size_t body_max;
+    bool blob, large;
+    bool any_status;               /* an error status is an answer like any other (ping) */
+    bool without_scope;            /* ask for a token without scopes */
+    uint32_t attempts;             /* 0: the client's policy; 1: never repeated */
+    const dv_call_handler *handler;
+    void *user;
+} dv_call_spec;
+
+/* Threads: loop. On failure no callback is called. */
+int dv_call_start(dv_registry *reg, const dv_call_spec *spec, dv_call **out, davit_error **err);
+/* Threads: loop. No further callback. Not from within one of its own callbacks. */
+void dv_call_cancel(dv_call *call);
+void dv_call_resume(dv_call *call);
+
+/* Threads: a caller's. Start it, wait for its end or for the client's cancellation. handler and user are ignored. */
+int dv_call_wait(dv_registry *reg, const dv_call_spec *spec, dv_response *out, davit_error **err);
+
+#endif

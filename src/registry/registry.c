@@ -1,0 +1,75 @@
+/* registry/registry.c - see registry.h. */
+#include "registry/registry.h"
+
+#include "auth/auth_config.h"
+#include "auth/config_file.h"
+#include "auth/scope.h"
+#include "registry/call_private.h"
+
+#include <string.h>
+
+static int make_authorizer(dv_registry *reg, davit_error **err)
+{
+    davit_client *c = reg->client;
+    DV_AUTO(davit_auth_config) credentials = DAVIT_AUTH_CONFIG_INIT;
+    DV_AUTO(dv_buf) mirror = DV_BUF_INIT(DV_URL_MAX);
+    dv_credential_search search = {.authfile = c->authfile,
+                                   .environment = dv_client_environment(c),
+                                   .helper_warned = atomic_load(&c->helper_warned)};
+    /* A mirror has credentials of its own or none (threats A15). */
+    dv_url_origin_text(&reg->endpoint.url, &mirror);
+    if (mirror.failed)
+        return dv_error_oom(err);
+    const char *host = strstr(dv_buf_text(&mirror), "://") + 3;
+    int r = dv_credential_search_find(&search, reg->endpoint.mirror ? host : reg->domain,
+                                      reg->path[0] ? reg->path : NULL, &credentials, err);
+    if (search.helper_warned)
+        atomic_store(&c->helper_warned, true);
+    if (r < 0)
+        return r;
+    return dv_authorizer_new(
+        &(dv_authorizer_options){
+            .origin = &reg->endpoint.url,
+            .credentials = r > 0 ? &credentials : NULL,
+            .trusted_realms = (const char *const *)c->trusted_realms,
+        },
+        &reg->authorizer, err);
+}
+
+int dv_registry_open(davit_client *c, const dv_endpoint *endpoint, const char *domain, const char *path,
+                     dv_registry **out, davit_error **err)
+{
+    DV_AUTOPTR(dv_registry) reg = dv_new(dv_registry);
+    DV_AUTO(dv_buf) scope = DV_BUF_INIT(DV_SCOPES_TEXT_MAX);
+    if (!reg)
+        return dv_error_oom(err);
+    reg->client = c;
+    reg->endpoint = *endpoint;
+    reg->endpoint.url = (dv_url)DV_URL_INIT;
+    reg->domain = dv_strdup(domain);
+    reg->path = dv_strdup(path);
+    dv_scope_repository(&scope, NULL, path, "pull");
+    reg->pull_scope = path[0] ? dv_buf_take(&scope) : dv_strdup("");
+    if (!reg->domain || !reg->path || !reg->pull_scope)
+        return dv_error_oom(err);
+    int r = dv_url_copy(&endpoint->url, &reg->endpoint.url, err);
+    if (r == 0)
+        r = make_authorizer(reg, err);
+    if (r < 0)
+        return r;
+    *out = DV_STEAL(reg);
+    return 0;
+}
+
+void dv_registry_close(dv_registry *reg)
+{
+    if (!reg)
+        return;
+    dv_token_fetches_cancel(reg);
+    dv_authorizer_free(reg->authorizer);
+    dv_url_clear(&reg->endpoint.url);
+    free(reg->domain);
+    free(reg->path);
+    free(reg->pull_scope);
+    free(reg);
+}

@@ -1,0 +1,32 @@
+/*
+ * registry/registry.h - one repository at one endpoint: where its requests go and with what authorisation.
+ *
+ * Made and freed on the calling thread; in between the loop thread uses it. No call may be under way when it is freed.
+ */
+#ifndef DV_REGISTRY_REGISTRY_H
+#define DV_REGISTRY_REGISTRY_H
+
+#include "auth/authorizer.h"
+#include "registry/client.h"
+
+typedef struct dv_token_fetch dv_token_fetch;
+
+typedef struct dv_registry {
+    davit_client *client;
+    dv_endpoint endpoint;       /* a copy */
+    char *domain;               /* of the reference, for messages and scopes */
+    char *path;                 /* repository path; "" for none */
+    char *pull_scope;
+    dv_authorizer *authorizer;  /* loop thread from the first call on */
+    dv_host *host;              /* set by the first call */
+    dv_token_fetch *fetches;    /* token requests under way */
+    bool challenged;            /* has been asked for credentials */
+} dv_registry;
+
+/* path "" for questions to the registry as such. */
+int dv_registry_open(davit_client *c, const dv_endpoint *endpoint, const char *domain, const char *path,
+                     dv_registry **out, davit_error **err);
+void dv_registry_close(dv_registry *reg);
+DV_DEFINE_AUTOPTR(dv_registry, dv_registry_close)
+
+#endif

@@ -1,0 +1,121 @@
+/* registry/v2_blob.c - see v2_blob.h. */
+#include "registry/v2_blob.h"
+
+#include "util/str.h"
+
+#include <string.h>
+
+#define LARGE_BLOB (1u << 20) /* from here on a bigger receive buffer pays */
+
+struct dv_blob_get {
+    const dv_blob_handler *handler;
+    void *user;
+    dv_call *call;
+    dv_blob_range range;
+    uint64_t size;
+    bool refused;
+};
+
+static int on_head(void *user, const dv_response *response, davit_error **err)
+{
+    dv_blob_get *get = user;
+    dv_range_answer answer;
+    int r = dv_range_classify(get->range.asked, get->range.first, get->range.last, get->size, response->status,
+                              &response->headers, &answer, err);
+    if (r < 0) {
+        get->refused = true;
+        return r;
+    }
+    uint64_t length = DAVIT_SIZE_UNKNOWN;
+    const char *text = dv_headers_get(&response->headers, "Content-Length");
+    if (text)
+        dv_str_to_u64(text, &length);
+    r = get->handler->on_answer(get->user, answer, length, err);
+    return r < 0 ? r : 1;
+}
+
+static int on_body(void *user, const void *bytes, size_t size, davit_error **err)
+{
+    dv_blob_get *get = user;
+    return get->handler->on_body(get->user, bytes, size, err);
+}
+
+static void on_done(void *user, int r, dv_response *response, davit_error *err)
+{
+    dv_blob_get *get = user;
+    int status = davit_error_http_status(err);
+    bool refused = get->refused || (get->range.asked && (status == 416 || status == 400));
+    const dv_blob_handler *handler = get->handler;
+    void *to = get->user;
+    free(get);
+    if (r < 0 && status == 404) {
+        r = dv_error_set(&err, DAVIT_ENOTFOUND, "unknown blob");
+        err->http_status = 404;
+        err->final = true;
+    }
+    handler->on_done(to, r, r < 0 && refused, err);
+}
+
+static const dv_call_handler call_handler = {on_head, on_body, on_done};
+
+static void blob_path(const dv_registry *reg, const davit_digest *digest, dv_buf *out)
+{
+    dv_buf_printf(out, "v2/%s/blobs/%s", reg->path, digest->text);
+}
+
+int dv_blob_get_start(dv_registry *reg, const davit_digest *digest, uint64_t size, const dv_blob_range *range,
+                      const dv_blob_handler *handler, void *user, dv_blob_get **out, davit_error **err)
+{
+    DV_AUTO(dv_buf) path = DV_BUF_INIT(DV_URL_MAX);
+    DV_AUTO(dv_buf) asked = DV_BUF_INIT(64);
+    blob_path(reg, digest, &path);
+    if (range->asked)
+        dv_range_format(range->first, range->last, &asked);
+    dv_blob_get *get = path.failed || asked.failed ? NULL : dv_new(dv_blob_get);
+    if (!get)
+        return dv_error_oom(err);
+    get->handler = handler;
+    get->user = user;
+    get->range = *range;
+    get->size = size;
+    int r = dv_call_start(reg,
+                          &(dv_call_spec){
+                              .method = "GET",
+                              .path = dv_buf_text(&path),
+                              .range = range->asked ? dv_buf_text(&asked) : NULL,
+                              .blob = true,
+                              .large = size >= LARGE_BLOB,
+                              .attempts = 1,
+                              .handler = &call_handler,
+                              .user = get,
+                          },
+                          &get->call, err);
+    if (r < 0) {
+        free(get);
+        return r;
+    }
+    *out = get;
+    return 0;
+}
+
+void dv_blob_get_cancel(dv_blob_get *get)
+{
+    dv_call_cancel(get->call);
+    free(get);
+}
+
+void dv_blob_get_resume(dv_blob_get *get)
+{
+    dv_call_resume(get->call);
+}
+
+int dv_v2_blob_read(dv_registry *reg, const davit_digest *digest, size_t max, dv_response *out, davit_error **err)
+{
+    DV_AUTO(dv_buf) path = DV_BUF_INIT(DV_URL_MAX);
+    blob_path(reg, digest, &path);
+    if (path.failed)
+        return dv_error_oom(err);
+    int r = dv_call_wait(reg, &(dv_call_spec){.method = "GET", .path = dv_buf_text(&path), .blob = true, .body_max = max},
+                         out, err);
+    return r < 0 ? dv_error_wrap(err, r, "blob %s", digest->text) : 0;
+}

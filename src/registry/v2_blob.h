@@ -1,0 +1,40 @@
+/*
+ * registry/v2_blob.h - the bytes of a blob, whole or a range. Spec: registry-v2.md 5.
+ *
+ * One call is one request; going on after a failure is the caller's business (distribution/xfer_download.c). The bytes are
+ * not checked against the digest here: that is the ingest's.
+ */
+#ifndef DV_REGISTRY_V2_BLOB_H
+#define DV_REGISTRY_V2_BLOB_H
+
+#include "davit/digest.h"
+#include "net/range.h"
+#include "registry/call.h"
+
+typedef struct dv_blob_get dv_blob_get;
+
+typedef struct dv_blob_handler {
+    /* The answer: whole (from byte 0) or the part that was asked for; length is its Content-Length. Negative ends it. */
+    int (*on_answer)(void *user, dv_range_answer answer, uint64_t length, davit_error **err);
+    int (*on_body)(void *user, const void *bytes, size_t size, davit_error **err); /* as dv_exchange_handler */
+    /* r < 0 and refused: the server does not resume (416, 400, a wrong 206); DAVIT_ENOTFOUND "unknown blob". */
+    void (*on_done)(void *user, int r, bool refused, davit_error *err);
+} dv_blob_handler;
+
+typedef struct dv_blob_range {
+    bool asked;       /* false: the whole blob without a Range header */
+    uint64_t first;
+    uint64_t last;    /* DAVIT_SIZE_UNKNOWN: to the end */
+} dv_blob_range;
+
+/* Threads: loop. size is the blob's or DAVIT_SIZE_UNKNOWN. On failure no callback is called. */
+int dv_blob_get_start(dv_registry *reg, const davit_digest *digest, uint64_t size, const dv_blob_range *range,
+                      const dv_blob_handler *handler, void *user, dv_blob_get **out, davit_error **err);
+/* Threads: loop. No further callback. Not from within one of its own callbacks. */
+void dv_blob_get_cancel(dv_blob_get *get);
+void dv_blob_get_resume(dv_blob_get *get);
+
+/* Threads: a caller's; blocks. A small blob whole, in memory, repeated by the client's policy; not verified. */
+int dv_v2_blob_read(dv_registry *reg, const davit_digest *digest, size_t max, dv_response *out, davit_error **err);
+
+#endif
