@@ -20,7 +20,8 @@
 
 #define NAME_BYTES 16
 #define NAME_SIZE (2 * NAME_BYTES + 1)
-#define PATH_SIZE (sizeof("leases/") + NAME_SIZE)
+#define FOLDER "leases/"
+#define PATH_SIZE (sizeof(FOLDER) - 1 + NAME_SIZE)
 
 struct dv_lease {
     dv_store *store;
@@ -29,9 +30,10 @@ struct dv_lease {
     bool has_rows;
 };
 
-static void lease_path(const char *name, char out[PATH_SIZE])
+static void lease_path(const char name[NAME_SIZE], char out[PATH_SIZE])
 {
-    snprintf(out, PATH_SIZE, "leases/%s", name);
+    memcpy(out, FOLDER, sizeof(FOLDER) - 1);
+    memcpy(out + sizeof(FOLDER) - 1, name, NAME_SIZE);
 }
 
 /* --- the dead -------------------------------------------------------------------------------------------------------- */
@@ -119,6 +121,7 @@ static int sweep_files(dv_store *s, size_t *out_removed, davit_error **err)
 /* One name of a row whose file is missing, or "" in out. */
 static int find_orphan(dv_store *s, char out[NAME_SIZE], davit_error **err)
 {
+    memset(out, 0, NAME_SIZE);
     DV_AUTOPTR(dv_rows) rows = NULL;
     int r = dv_db_query(s->db, "SELECT name FROM lease UNION SELECT DISTINCT lease FROM lease_blob", NULL, 0,
                         &rows, err);
@@ -138,11 +141,15 @@ static int sweep_orphans(dv_store *s, size_t *removed, davit_error **err)
 {
     DV_AUTO(dv_db_tx) tx = DV_DB_TX_INIT;
     int r = dv_db_begin(s->db, DV_DB_WRITE_RELAXED, &tx, err);
+    char name[NAME_SIZE], last[NAME_SIZE] = "";
     while (r == 0) {
-        char name[NAME_SIZE];
         r = find_orphan(s, name, err);
         if (r < 0 || !name[0])
             break;
+        if (strcmp(name, last) == 0) /* no name of ours: it cannot be told apart */
+            return dv_error_set(err, DAVIT_ESTORE, "a lease in the database of store %s has a strange name",
+                                s->path);
+        memcpy(last, name, NAME_SIZE);
         r = delete_rows(s, name, err);
         *removed += r == 0;
     }
