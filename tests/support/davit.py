@@ -54,7 +54,8 @@ class Result:
 
     @property
     def errors(self):
-        return [line for line in self.messages if line.startswith("davit: ")]
+        return [line for line in self.messages
+                if line.startswith("davit: ") and not line.startswith("davit: warning")]
 
     def __str__(self):
         return (f"{shlex.join(self.argv)}\nexit status {self.code} after {self.seconds:.2f} s\n"
