@@ -202,6 +202,12 @@ static void add_heading(dv_table *t, const values *v)
     dv_table_add(t, "SIZE");
 }
 
+/* NULL: no store, no images. */
+static size_t count_of(const davit_image_list *list)
+{
+    return list ? davit_image_list_count(list) : 0;
+}
+
 static int print_table(dv_cli *cli, const values *v, const davit_image_list *list, const char *filter,
                        davit_error **err)
 {
@@ -209,7 +215,7 @@ static int print_table(dv_cli *cli, const values *v, const davit_image_list *lis
     row_maker m = {.cli = cli, .values = v, .table = &table};
     if (!cli->globals.quiet)
         add_heading(&table, v);
-    for (size_t i = 0; i < davit_image_list_count(list); i++) {
+    for (size_t i = 0; i < count_of(list); i++) {
         const davit_image *image = davit_image_list_at(list, i);
         DV_AUTOPTR(davit_image_config) config = NULL;
         DV_AUTO(names) n = {0};
@@ -267,7 +273,7 @@ static int print_json(dv_cli *cli, const davit_image_list *list, const char *fil
     DV_AUTOPTR(dv_json) array = dv_json_array_new();
     if (!array)
         return dv_error_oom(err);
-    for (size_t i = 0; i < davit_image_list_count(list); i++) {
+    for (size_t i = 0; i < count_of(list); i++) {
         const davit_image *image = davit_image_list_at(list, i);
         DV_AUTO(names) n = {0};
         int r = names_make(&n, image, filter, err);
@@ -279,7 +285,7 @@ static int print_json(dv_cli *cli, const davit_image_list *list, const char *fil
     return dv_output_json(&cli->out, array, err);
 }
 
-/* A store that was never written has no images. */
+/* A store that was never written has no images: *out stays NULL. */
 static int list_images(dv_cli *cli, davit_image_list **out, davit_error **err)
 {
     DV_AUTOPTR(davit_error) why = NULL;
