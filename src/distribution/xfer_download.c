@@ -50,7 +50,7 @@ struct dv_download {
     dv_store *store;
     char *media_type;
     davit_descriptor descriptor; /* own copy: a worker may outlive the transfer */
-    dv_strand strand;
+    dv_strand *strand;
     dv_queue *free_chunks;
     unsigned chunk_count;
     atomic_bool starved, wake_posted;
@@ -95,7 +95,7 @@ static void download_free(dv_download *d)
 {
     dv_node *node;
     dv_timer_stop(&d->pause);
-    while ((node = dv_queue_pop(d->free_chunks, 0)))
+    while (d->free_chunks && (node = dv_queue_pop(d->free_chunks, 0)))
         free(node);
     dv_queue_free(d->free_chunks);
     dv_ingest_close(d->ingest);
@@ -103,6 +103,7 @@ static void download_free(dv_download *d)
     dv_spans_clear(&d->opened_gaps);
     davit_error_free(d->last_error);
     davit_error_free(d->err);
+    dv_strand_free(d->strand);
     dv_store_unref(d->store);
     free(d->media_type);
     free(d);
@@ -129,7 +130,7 @@ static void start_job(dv_download *d, void (*run)(dv_work *), void (*done)(dv_do
     d->job_running = true;
     d->job.run = run;
     d->on_job_done = done;
-    dv_strand_submit(&d->strand, &d->job);
+    dv_strand_submit(d->strand, &d->job);
 }
 
 static dv_download *of_job(dv_work *work)
@@ -301,7 +302,7 @@ static void submit_chunk(stream *s)
     chunk *c = s->current;
     s->current = NULL;
     if (c)
-        dv_strand_submit(&s->download->strand, &c->work);
+        dv_strand_submit(s->download->strand, &c->work);
 }
 
 /* --- streams ----------------------------------------------------------------------------------------------------------- */
@@ -713,10 +714,13 @@ void dv_download_abandon(dv_download *d)
 int dv_download_start(dv_xfer *x, dv_download **out, davit_error **err)
 {
     dv_download *d = dv_new(dv_download);
-    if (!d || !(d->media_type = dv_strdup(x->media_type)) || !(d->free_chunks = dv_queue_new())) {
-        if (d)
-            free(d->media_type);
-        free(d);
+    if (!d)
+        return dv_error_oom(err);
+    d->media_type = dv_strdup(x->media_type);
+    d->free_chunks = dv_queue_new();
+    d->strand = dv_strand_new(x->manager->client->pool);
+    if (!d->media_type || !d->free_chunks || !d->strand) {
+        download_free(d);
         return dv_error_oom(err);
     }
     d->xfer = x;
@@ -728,7 +732,6 @@ int dv_download_start(dv_xfer *x, dv_download **out, davit_error **err)
     d->wake.run = resume_streams;
     d->done.run = job_done;
     d->pause.fire = on_pause;
-    dv_strand_init(&d->strand, x->manager->client->pool);
     *out = d;
     open_ingest(d);
     return 0;

@@ -110,6 +110,13 @@ void dv_workpool_free(dv_workpool *pool)
     free(pool);
 }
 
+struct dv_strand {
+    dv_workpool *pool;
+    dv_node *first, **last; /* waiting items; under the pool's lock, like all of it */
+    bool running, released; /* a turn is queued or under way; freed as soon as it is not */
+    dv_work turn;
+};
+
 /* Runs everything the strand has, so that a chain of small items costs one trip through the pool. */
 static void strand_turn(dv_work *work)
 {
@@ -120,7 +127,10 @@ static void strand_turn(dv_work *work)
         dv_work *next = (dv_work *)s->first;
         if (!next) {
             s->running = false;
+            bool released = s->released;
             pthread_mutex_unlock(&pool->lock);
+            if (released)
+                free(s);
             return;
         }
         s->first = next->node.next;
@@ -131,10 +141,27 @@ static void strand_turn(dv_work *work)
     }
 }
 
-void dv_strand_init(dv_strand *s, dv_workpool *pool)
+dv_strand *dv_strand_new(dv_workpool *pool)
 {
-    *s = (dv_strand){.pool = pool, .turn.run = strand_turn};
+    dv_strand *s = dv_new(dv_strand);
+    if (!s)
+        return NULL;
+    s->pool = pool;
+    s->turn.run = strand_turn;
     s->last = &s->first;
+    return s;
+}
+
+void dv_strand_free(dv_strand *s)
+{
+    if (!s)
+        return;
+    pthread_mutex_lock(&s->pool->lock);
+    bool running = s->running;
+    s->released = true;
+    pthread_mutex_unlock(&s->pool->lock);
+    if (!running)
+        free(s);
 }
 
 void dv_strand_submit(dv_strand *s, dv_work *work)
@@ -142,8 +169,6 @@ void dv_strand_submit(dv_strand *s, dv_work *work)
     dv_workpool *pool = s->pool;
     work->node.next = NULL;
     pthread_mutex_lock(&pool->lock);
-    if (!s->first)
-        s->last = &s->first;
     *s->last = &work->node;
     s->last = &work->node.next;
     bool queued = s->running || enqueue(pool, &s->turn);

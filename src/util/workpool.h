@@ -16,12 +16,7 @@ typedef struct dv_work {
 
 typedef struct dv_workpool dv_workpool;
 
-typedef struct dv_strand {
-    dv_workpool *pool;
-    dv_node *first, **last; /* waiting items; owned by the pool's lock */
-    bool running;
-    dv_work turn;
-} dv_strand;
+typedef struct dv_strand dv_strand;
 
 /* Threads start when there is work for them, at most max_threads. NULL: no memory. */
 dv_workpool *dv_workpool_new(unsigned max_threads);
@@ -30,8 +25,9 @@ void dv_workpool_free(dv_workpool *pool);
 /* Threads: any. Run on the caller's thread if not a single thread can be started. */
 void dv_workpool_submit(dv_workpool *pool, dv_work *work);
 
-/* The strand must outlive its items; it needs no clear. */
-void dv_strand_init(dv_strand *s, dv_workpool *pool);
+/* NULL: no memory. Freeing waits for nothing: the last of its items may be the caller, and none may follow. */
+dv_strand *dv_strand_new(dv_workpool *pool);
+void dv_strand_free(dv_strand *s);
 void dv_strand_submit(dv_strand *s, dv_work *work);
 
 #endif

@@ -103,15 +103,16 @@ static void strand__keeps_the_order_of_each(void **state)
 {
     enum { STRANDS = 5, EACH = 2000 };
     dv_workpool *pool = dv_workpool_new(3);
-    dv_strand strands[STRANDS];
+    dv_strand *strands[STRANDS];
     int next[STRANDS] = {0};
     atomic_store(&done, 0);
     atomic_store(&wrong, 0);
     for (int s = 0; s < STRANDS; s++)
-        dv_strand_init(&strands[s], pool);
+        strands[s] = dv_strand_new(pool);
+        assert_non_null(strands[s]);
     for (int i = 0; i < EACH; i++)
         for (int s = 0; s < STRANDS; s++)
-            dv_strand_submit(&strands[s], &job_new(count_in_order, i, &next[s])->work);
+            dv_strand_submit(strands[s], &job_new(count_in_order, i, &next[s])->work);
     dv_workpool_free(pool);
     assert_int_equal(atomic_load(&done), STRANDS * EACH);
     assert_int_equal(atomic_load(&wrong), 0);
