@@ -92,15 +92,24 @@ static void put_line(dv_progress_screen *s, const dv_buf *line, unsigned columns
     dv_buf_puts(out, "\x1b[K\n");
 }
 
+/* The bar, the counts without a bar, or where even they do not fit the percentage: half a number would be a wrong one. */
+static void append_counts(dv_buf *line, const dv_progress_row *row, unsigned columns)
+{
+    DV_AUTOFREE char *bar = davit_progress_bar(row->current, row->total, columns);
+    if (!bar || !*bar)
+        return;
+    if (line->size + 1 + strlen(bar) < columns || !row->total)
+        dv_buf_printf(line, " %s", bar);
+    else
+        dv_buf_printf(line, " %.0f%%", 100.0 * (double)row->current / (double)row->total);
+}
+
 static void put_row(dv_progress_screen *s, const dv_progress_row *row, unsigned columns, dv_buf *out)
 {
     DV_AUTO(dv_buf) line = DV_BUF_INIT(LINE_BYTES_MAX);
     dv_buf_printf(&line, "%s: %s", row->id, row->action);
-    if (row->has_counts) {
-        DV_AUTOFREE char *bar = davit_progress_bar(row->current, row->total, columns);
-        if (bar && *bar)
-            dv_buf_printf(&line, " %s", bar);
-    }
+    if (row->has_counts)
+        append_counts(&line, row, columns);
     if (!line.failed)
         put_line(s, &line, columns, out);
 }

@@ -376,6 +376,31 @@ static void tty__lines_are_cut_to_the_width(void **state)
     }
 }
 
+static void tty__counts_that_do_not_fit_become_a_percentage(void **state)
+{
+    static const struct {
+        unsigned columns;
+        const char *expected;
+    } rows[] = {
+        {200, A ": Downloading [========================>                          ]    498kB/1MB\n"},
+        {40, A ": Downloading    498kB/1MB\n"},
+        {39, A ": Downloading    498kB/1MB\n"},
+        {38, A ": Downloading 50%\n"},
+        {20, A ": Downl\n"},
+    };
+    for (size_t i = 0; i < DV_COUNT(rows); i++) {
+        fixture f;
+        static screen s;
+        screen_init(&s, (int)rows[i].columns, 24);
+        start(&f,
+              (dv_progress_view_options){.mode = DV_PROGRESS_TTY, .columns = rows[i].columns, .lines = 24});
+        counts(&f, A, 498000, 1000000);
+        show(&f, &s);
+        assert_string_equal(screen_text(&s), rows[i].expected);
+        stop(&f);
+    }
+}
+
 static void tty__more_layers_than_rows_show_the_active_ones_and_a_summary(void **state)
 {
     fixture f;
@@ -473,6 +498,7 @@ int main(void)
         cmocka_unit_test(tty__layers_are_rewritten_in_place_between_messages),
         cmocka_unit_test(tty__warnings_and_the_log_go_above_the_layers),
         cmocka_unit_test(tty__lines_are_cut_to_the_width),
+        cmocka_unit_test(tty__counts_that_do_not_fit_become_a_percentage),
         cmocka_unit_test(tty__more_layers_than_rows_show_the_active_ones_and_a_summary),
         cmocka_unit_test(tty__redraws_are_few),
         cmocka_unit_test(screen_draw__goes_up_over_lines_that_a_resize_wrapped),
