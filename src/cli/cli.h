@@ -58,6 +58,8 @@ DV_DEFINE_AUTOPTR(davit_image_list, davit_image_list_free)
 
 /* Set the error and ask for the usage line. */
 int dv_cli_usage(dv_cli *cli, davit_error **err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Put what failed before a message that does not name it. Gives r back. */
+int dv_cli_name_error(davit_error **err, int r, const char *what);
 /* The store's directory: --store, $DAVIT_STORE or the default. Borrowed from cli. */
 int dv_cli_store_dir(dv_cli *cli, const char **out, davit_error **err);
 /* Make cli->client. flags: DAVIT_CLIENT_*, added to what the options say. */

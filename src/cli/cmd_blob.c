@@ -93,8 +93,9 @@ static int fetch(dv_cli *cli, const dv_image_arg *arg, target *t, davit_error **
     int r = parse(cli, arg, &ref, &digest, err);
     if (r < 0)
         return r;
-    return arg->transport == DV_TRANSPORT_STORE ? from_store(cli, &digest, t, err)
-                                                : from_registry(cli, ref, &digest, t, err);
+    r = arg->transport == DV_TRANSPORT_STORE ? from_store(cli, &digest, t, err)
+                                             : from_registry(cli, ref, &digest, t, err);
+    return dv_cli_name_error(err, r, digest.text);
 }
 
 static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_error **err)

@@ -140,7 +140,7 @@ static int pull_all(dv_cli *cli, const values *v, const target *targets, size_t 
         first = first ? first : r;
         dv_progress_view_error(cli->view, davit_error_message(why));
         if (count > 1)
-            dv_error_wrap(&why, r, "%s", davit_reference_familiar(targets[i].ref));
+            dv_cli_name_error(&why, r, davit_reference_familiar(targets[i].ref));
         if (r == DAVIT_ECANCELLED || dv_signals_came())
             return dv_error_move(err, &why, r);
         if (i + 1 == count)

@@ -18,6 +18,13 @@ int dv_cli_usage(dv_cli *cli, davit_error **err, const char *fmt, ...)
     return dv_error_set(err, DAVIT_EINVAL, "%s", text.failed ? "wrong usage" : dv_buf_text(&text));
 }
 
+int dv_cli_name_error(davit_error **err, int r, const char *what)
+{
+    if (r < 0 && r != DAVIT_ECANCELLED && err && *err && !strstr(davit_error_message(*err), what))
+        dv_error_wrap(err, r, "%s", what);
+    return r;
+}
+
 static int default_store_dir(dv_buf *out, davit_error **err)
 {
     const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
