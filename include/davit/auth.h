@@ -9,7 +9,8 @@
 DAVIT_BEGIN_DECLS
 
 /**
- * Stored credentials of one registry. Each text is NULL when unset, or memory of malloc() that the struct owns.
+ * Stored credentials of one registry. Each text is NULL when unset, or memory of malloc() that the struct
+ * owns.
  *
  * Spec: auth.md 1
  */
@@ -23,9 +24,9 @@ typedef struct davit_auth_config {
     char *registrytoken; /**< a ready bearer token, sent to the registry as it is */
 } davit_auth_config;
 
-#define DAVIT_AUTH_CONFIG_INIT                                                                     \
-    {                                                                                              \
-        NULL, NULL, NULL, NULL, NULL, NULL, NULL                                                   \
+#define DAVIT_AUTH_CONFIG_INIT                   \
+    {                                            \
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL \
     }
 
 /** Make it empty, like DAVIT_AUTH_CONFIG_INIT, without looking at what was there. Threads: any. */

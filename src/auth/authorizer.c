@@ -1,8 +1,8 @@
 /*
  * auth/authorizer.c - see authorizer.h.
  *
- * mode says what the registry asked for last. Where it offers Bearer and Basic, Basic is used when there is a password (auth.md 7:
- * it overwrites the token there too, so the token need not be fetched), else Bearer.
+ * mode says what the registry asked for last. Where it offers Bearer and Basic, Basic is used when there is
+ * a password (auth.md 7: it overwrites the token there too, so the token need not be fetched), else Bearer.
  */
 #include "auth/authorizer.h"
 
@@ -30,13 +30,13 @@ typedef enum mode {
 struct dv_authorizer {
     dv_url origin;
     davit_auth_config credentials;
-    char **trusted;   /* NULL-terminated, NULL for none */
+    char **trusted; /* NULL-terminated, NULL for none */
     bool origin_private;
     mode mode;
-    dv_secret basic;  /* value for MODE_BASIC; unset without a password */
-    dv_secret ready;  /* "Bearer <registrytoken>"; unset without one */
-    char *realm;      /* of MODE_BEARER, as the challenge has it */
-    char *service;    /* "" without one */
+    dv_secret basic; /* value for MODE_BASIC; unset without a password */
+    dv_secret ready; /* "Bearer <registrytoken>"; unset without one */
+    char *realm;     /* of MODE_BEARER, as the challenge has it */
+    char *service;   /* "" without one */
     dv_token_cache tokens;
     bool post_failed; /* the token server does not take POST: renew by GET */
     bool warned;      /* about a realm that gets no credentials */
@@ -112,6 +112,22 @@ int dv_authorizer_new(const dv_authorizer_options *options, dv_authorizer **out,
     return 0;
 }
 
+int dv_authorizer_set_origin(dv_authorizer *a, const dv_url *origin, davit_error **err)
+{
+    DV_AUTO(dv_url) copy = DV_URL_INIT;
+    bool same_port = !a->origin.explicit_port || a->origin.port == origin->port;
+    if (strcmp(a->origin.host, origin->host) != 0 || !same_port)
+        return dv_error_set(err, DAVIT_EUNAUTHORIZED, "%s sends to %s, which asks for credentials: refused",
+                            a->origin.host, origin->host);
+    int r = dv_url_copy(origin, &copy, err);
+    if (r < 0)
+        return r;
+    dv_url_clear(&a->origin);
+    a->origin = copy;
+    copy = (dv_url)DV_URL_INIT; /* moved */
+    return 0;
+}
+
 void dv_authorizer_set_origin_private(dv_authorizer *a, bool yes)
 {
     a->origin_private = yes;
@@ -119,7 +135,8 @@ void dv_authorizer_set_origin_private(dv_authorizer *a, bool yes)
 
 /* --- tokens ---------------------------------------------------------------------------------------------------- */
 
-static int make_key(const char *realm, const char *service, const char *const *scopes, char **out, davit_error **err)
+static int make_key(const char *realm, const char *service, const char *const *scopes, char **out,
+                    davit_error **err)
 {
     DV_AUTOFREE char *set = NULL;
     DV_AUTO(dv_buf) key = DV_BUF_INIT(64u << 10);
@@ -173,16 +190,16 @@ static void warn_withheld(dv_authorizer *a, const dv_url *realm)
     if (a->warned)
         return;
     a->warned = true;
-    dv_warn("%s sends for tokens to %s, which is not known to belong to it: asking there without your credentials "
-            "(--trust-realm %s allows them)",
+    dv_warn("%s sends for tokens to %s, which is not known to belong to it: asking there without your "
+            "credentials (--trust-realm %s allows them)",
             a->origin.host, realm->host, realm->host);
 }
 
 static int refuse_realm(const dv_authorizer *a, const dv_url *realm, const char *why, davit_error **err)
 {
     bool plain = strcmp(why, "plain http") == 0;
-    dv_error_set(err, DAVIT_EUNAUTHORIZED, "%s sends for tokens to %s, over %s: refused%s%s", a->origin.host, realm->host,
-                 why, plain ? "" : "; allow it with --trust-realm ", plain ? "" : realm->host);
+    dv_error_set(err, DAVIT_EUNAUTHORIZED, "%s sends for tokens to %s, over %s: refused%s%s", a->origin.host,
+                 realm->host, why, plain ? "" : "; allow it with --trust-realm ", plain ? "" : realm->host);
     if (err && davit_error_code(*err) == DAVIT_EUNAUTHORIZED)
         (*err)->final = true;
     return DAVIT_EUNAUTHORIZED;
@@ -211,21 +228,22 @@ static int ask(dv_authorizer *a, const char *const *scopes, dv_token_request *ou
                                   .service = a->service,
                                   .scopes = scopes,
                                   .credentials = known && trust == DV_REALM_TRUSTED ? &a->credentials : NULL,
-                                  .avoid_oauth = a->post_failed && dv_auth_config_has_password(&a->credentials)};
+                                  .avoid_oauth =
+                                      a->post_failed && dv_auth_config_has_password(&a->credentials)};
     r = dv_token_request_build(&question, &request, err);
     if (r == 0)
         r = make_key(a->realm, a->service, scopes, &request.key, err);
     if (r < 0)
         return r;
-    dv_trace(AUTH, "%s: %s token from %s for \"%s\"", a->origin.host, request.anonymous ? "anonymous" : "authorized",
-             realm.host, request.scopes);
+    dv_trace(AUTH, "%s: %s token from %s for \"%s\"", a->origin.host,
+             request.anonymous ? "anonymous" : "authorized", realm.host, request.scopes);
     *out = request;
     request = (dv_token_request)DV_TOKEN_REQUEST_INIT; /* moved */
     return 0;
 }
 
-int dv_authorizer_prepare(dv_authorizer *a, const char *const *scopes, uint64_t now_ms, dv_token_request *out_request,
-                          davit_error **err)
+int dv_authorizer_prepare(dv_authorizer *a, const char *const *scopes, uint64_t now_ms,
+                          dv_token_request *out_request, davit_error **err)
 {
     DV_AUTO(dv_secret) value = DV_SECRET_INIT;
     if (a->mode != MODE_BEARER || dv_secret_is_set(&a->ready) || dv_authorizer_get(a, scopes, now_ms, &value))
@@ -293,8 +311,8 @@ static int use_basic(dv_authorizer *a, const dv_headers *answer, const dv_secret
     return 0;
 }
 
-static int use_ready(dv_authorizer *a, const dv_headers *answer, const dv_auth_params *bearer, const dv_secret *sent,
-                     davit_error **err)
+static int use_ready(dv_authorizer *a, const dv_headers *answer, const dv_auth_params *bearer,
+                     const dv_secret *sent, davit_error **err)
 {
     if (!bearer || same_secret(sent, &a->ready))
         return refused(answer, err);
@@ -302,9 +320,9 @@ static int use_ready(dv_authorizer *a, const dv_headers *answer, const dv_auth_p
 }
 
 /*
- * Whether the refusal of this token is the end. A token that worked before has expired: renew it. One that never worked gets
- * one successor (GitLab's first answer, quirks.md), unless the registry says that its scope is not enough: the token server
- * has given all it gives.
+ * Whether the refusal of this token is the end. A token that worked before has expired: renew it. One that
+ * never worked gets one successor (GitLab's first answer, quirks.md), unless the registry says that its
+ * scope is not enough: the token server has given all it gives.
  */
 static bool is_final(dv_cached_token *t, const dv_auth_params *challenge, const dv_secret *sent)
 {
@@ -324,8 +342,8 @@ static bool is_final(dv_cached_token *t, const dv_auth_params *challenge, const 
 }
 
 static int use_bearer(dv_authorizer *a, const dv_headers *answer, const dv_auth_params *challenge,
-                      const char *const *scopes, const dv_secret *sent, uint64_t now_ms, dv_auth_step *out_step,
-                      dv_token_request *out_request, davit_error **err)
+                      const char *const *scopes, const dv_secret *sent, uint64_t now_ms,
+                      dv_auth_step *out_step, dv_token_request *out_request, davit_error **err)
 {
     DV_AUTOFREE char *key = NULL;
     int r = learn_bearer(a, challenge, err);
@@ -371,7 +389,10 @@ int dv_authorizer_challenged(dv_authorizer *a, const dv_headers *answer, const c
 
 /* --- the token server's answer --------------------------------------------------------------------------------- */
 
-/* Seconds that a token had lived when it was sent, by the server's clock alone: ours may be wrong (quirks.md, clock skew). */
+/*
+ * Seconds that a token had lived when it was sent, by the server's clock alone: ours may be wrong
+ * (quirks.md, clock skew).
+ */
 static int64_t age_s(const dv_token *t, const dv_headers *headers)
 {
     const char *date = dv_headers_get(headers, "Date");
@@ -381,8 +402,8 @@ static int64_t age_s(const dv_token *t, const dv_headers *headers)
     return sent_s - t->issued_at_s;
 }
 
-static int keep_token(dv_authorizer *a, const dv_token_request *request, const dv_headers *headers, const void *body,
-                      size_t size, uint64_t now_ms, davit_error **err)
+static int keep_token(dv_authorizer *a, const dv_token_request *request, const dv_headers *headers,
+                      const void *body, size_t size, uint64_t now_ms, davit_error **err)
 {
     DV_AUTO(dv_token) token = DV_TOKEN_INIT;
     DV_AUTO(dv_secret) value = DV_SECRET_INIT;
@@ -405,7 +426,8 @@ static bool wants_get(const dv_authorizer *a, const dv_token_request *request, i
 }
 
 /* The same question by GET. It went to a trusted realm with credentials before, so it may again. */
-static int ask_by_get(dv_authorizer *a, const dv_token_request *request, dv_token_request *out, davit_error **err)
+static int ask_by_get(dv_authorizer *a, const dv_token_request *request, dv_token_request *out,
+                      davit_error **err)
 {
     DV_AUTO(dv_token_request) again = DV_TOKEN_REQUEST_INIT;
     DV_AUTOFREE char *texts = dv_strdup(request->scopes);

@@ -1,6 +1,6 @@
 /*
- * auth/challenge.h - what a 401 asks for: one challenge a WWW-Authenticate line, in header order (auth.md 6). The grammar of a
- * line is net/auth_params.h's; which challenge is answered is auth/authorizer.h's.
+ * auth/challenge.h - what a 401 asks for: one challenge a WWW-Authenticate line, in header order (auth.md
+ * 6). The grammar of a line is net/auth_params.h's; which challenge is answered is auth/authorizer.h's.
  */
 #ifndef DV_AUTH_CHALLENGE_H
 #define DV_AUTH_CHALLENGE_H
@@ -14,7 +14,10 @@ typedef struct dv_challenges {
     size_t count;
 } dv_challenges;
 
-#define DV_CHALLENGES_INIT {0}
+#define DV_CHALLENGES_INIT \
+    {                      \
+        0                  \
+    }
 void dv_challenges_clear(dv_challenges *c);
 DV_DEFINE_AUTO(dv_challenges, dv_challenges_clear)
 

@@ -65,28 +65,31 @@ static bool set_text(char **to, const char *text, size_t size)
     return *to != NULL;
 }
 
-/* "auth": user before the first colon, password behind it without NULs at its ends. NULL: done; else why not. */
-static const char *decode_auth(davit_auth_config *config)
+/* "auth": user before the first colon, password behind it without NULs at its ends. */
+static int decode_auth(const char *path, const char *key, davit_auth_config *config, davit_error **err)
 {
     DV_AUTO(dv_buf) plain = {.max = DV_CONFIG_FILE_MAX, .secret = true};
-    if (!dv_base64_decode(&plain, config->auth, strlen(config->auth), /* url_alphabet= */ false))
-        return "illegal base64 data";
+    bool decoded = dv_base64_decode(&plain, config->auth, strlen(config->auth), /* url_alphabet= */ false);
+    if (plain.failed)
+        return dv_error_oom(err);
+    if (!decoded)
+        return bad(err, path, "auths", key, "illegal base64 data");
     const char *text = dv_buf_text(&plain);
     const char *end = text + plain.size;
     const char *colon = memchr(text, ':', plain.size);
     if (!colon || colon == text)
-        return "Invalid auth configuration file";
+        return bad(err, path, "auths", key, "Invalid auth configuration file");
     const char *password = colon + 1;
     while (password < end && *password == '\0')
         password++;
     while (end > password && end[-1] == '\0')
         end--;
     if (memchr(text, '\0', (size_t)(colon - text)) || memchr(password, '\0', (size_t)(end - password)))
-        return "NUL in user name or password";
+        return bad(err, path, "auths", key, "NUL in user name or password");
     return set_text(&config->username, text, (size_t)(colon - text)) &&
                    set_text(&config->password, password, (size_t)(end - password))
-               ? NULL
-               : "out of memory";
+               ? 0
+               : dv_error_oom(err);
 }
 
 static bool copy_text(char **to, const char *from)
@@ -113,9 +116,9 @@ static int read_entry(const char *path, const char *key, const dv_json *value, e
     if (davit_auth_config_copy(&borrowed, &e->config, err) < 0)
         return DAVIT_ENOMEM;
     if (e->config.auth && *e->config.auth) {
-        const char *reason = decode_auth(&e->config);
-        if (reason)
-            return bad(err, path, "auths", key, reason);
+        int r = decode_auth(path, key, &e->config, err);
+        if (r < 0)
+            return r;
         explicit_bzero(e->config.auth, strlen(e->config.auth));
     }
     free(DV_STEAL(e->config.auth));
@@ -197,7 +200,8 @@ static bool is_blank(const char *bytes, size_t size)
     return true;
 }
 
-int dv_config_file_parse(const char *path, const void *bytes, size_t size, dv_config_file **out, davit_error **err)
+int dv_config_file_parse(const char *path, const void *bytes, size_t size, dv_config_file **out,
+                         davit_error **err)
 {
     DV_AUTOPTR(dv_config_file) f = dv_new(dv_config_file);
     DV_AUTOPTR(dv_json) document = NULL;
@@ -210,7 +214,8 @@ int dv_config_file_parse(const char *path, const void *bytes, size_t size, dv_co
         if (r == 0 && !dv_json_is(document, DV_JSON_OBJECT))
             r = dv_error_set(&why, DAVIT_EFORMAT, "not a JSON object");
         if (r < 0)
-            return dv_error_set(err, r == DAVIT_ENOMEM ? r : DAVIT_ECONFIG, "%s: %s", path, davit_error_message(why));
+            return dv_error_set(err, r == DAVIT_ENOMEM ? r : DAVIT_ECONFIG, "%s: %s", path,
+                                davit_error_message(why));
         r = read_entries(f, path, document, err);
         if (r == 0)
             r = read_helpers(f, path, document, err);
@@ -242,7 +247,10 @@ static bool is_hub(const char *domain)
     return strcmp(domain, "docker.io") == 0 || strcmp(domain, "index.docker.io") == 0;
 }
 
-/* The host[:port] that a key names: behind a scheme and before the first "/" (auth.md 3, the CLI's variant). */
+/*
+ * The host[:port] that a key names: behind a scheme and before the first "/" (auth.md 3, the CLI's
+ * variant).
+ */
 static bool key_host_is(const char *key, const char *domain)
 {
     const char *scheme = strstr(key, "://");
@@ -256,14 +264,21 @@ static bool key_host_is(const char *key, const char *domain)
     return size == strlen(domain) && memcmp(host, domain, size) == 0;
 }
 
-/* Podman's kind of key: "host/path" without a scheme. "index.docker.io/v1/" is an old spelling of Docker Hub's own key. */
+/*
+ * Podman's kind of key: "host/path" without a scheme. "index.docker.io/v1/" is an old spelling of Docker
+ * Hub's own key.
+ */
 static bool has_repository_path(const char *key)
 {
     const char *slash = strchr(key, '/');
-    return !strstr(key, "://") && slash && slash[strspn(slash, "/")] && !dv_str_starts(key, "index.docker.io/v1");
+    return !strstr(key, "://") && slash && slash[strspn(slash, "/")] &&
+           !dv_str_starts(key, "index.docker.io/v1");
 }
 
-/* How much of domain/repository a Podman key covers: its length, 0 when it is not a prefix of whole components. */
+/*
+ * How much of domain/repository a Podman key covers: its length, 0 when it is not a prefix of whole
+ * components.
+ */
 static size_t covers(const char *key, const char *domain, const char *repository)
 {
     size_t host = strlen(domain), size = strlen(key);
@@ -276,7 +291,10 @@ static size_t covers(const char *key, const char *domain, const char *repository
     return prefix && (repository[path] == '/' || !repository[path]) ? size : 0;
 }
 
-/* Whether a key without a path of Podman's kind names this registry; weight is the better the more exact, 0 for no. */
+/*
+ * Whether a key without a path of Podman's kind names this registry; weight is the better the more exact, 0
+ * for no.
+ */
 static int host_weight(const char *key, const char *domain)
 {
     static const char *const hub_names[] = {"docker.io", "index.docker.io", "registry-1.docker.io"};
@@ -291,7 +309,8 @@ static int host_weight(const char *key, const char *domain)
     return strcmp(key, domain) == 0 ? 3 : key_host_is(key, domain) ? 1 : 0;
 }
 
-const davit_auth_config *dv_config_file_find(const dv_config_file *f, const char *domain, const char *repository)
+const davit_auth_config *dv_config_file_find(const dv_config_file *f, const char *domain,
+                                             const char *repository)
 {
     const entry *best = NULL;
     size_t best_path = 0;
@@ -319,9 +338,13 @@ const char *dv_config_file_helper(const dv_config_file *f, const char *domain)
     for (size_t i = 0; i < f->helper_count; i++)
         if (host_weight(f->helpers[i].key, domain) > 0)
             return *f->helpers[i].suffix ? f->helpers[i].suffix : NULL;
-    /* Docker leaves an entry without secrets in the file for each that a store holds: no entry, nothing stored. */
+    /*
+     * Docker leaves an entry without secrets in the file for each that a store holds: no entry, nothing
+     * stored.
+     */
     for (size_t i = 0; f->store && i < f->entry_count; i++)
-        if (davit_auth_config_is_anonymous(&f->entries[i].config) && host_weight(f->entries[i].key, domain) > 0)
+        if (davit_auth_config_is_anonymous(&f->entries[i].config) &&
+            host_weight(f->entries[i].key, domain) > 0)
             return f->store;
     return NULL;
 }
@@ -368,8 +391,9 @@ static bool place(const dv_credential_search *s, int nth, char **out)
 static void warn_helper(dv_credential_search *s, const char *path, const char *suffix, const char *domain)
 {
     if (!s->helper_warned)
-        dv_warn("%s: the credentials for %s are with docker-credential-%s; credential helpers are not supported yet", path,
-                domain, suffix);
+        dv_warn("%s: the credentials for %s are with docker-credential-%s; credential helpers are not "
+                "supported yet",
+                path, domain, suffix);
     s->helper_warned = true;
 }
 

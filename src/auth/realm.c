@@ -7,7 +7,10 @@
 #include <libpsl.h>
 #include <string.h>
 
-/* Registries whose token server has another name; needed only where the registrable domains differ or must not be asked. */
+/*
+ * Registries whose token server has another name; needed only where the registrable domains differ or must
+ * not be asked.
+ */
 static const struct {
     const char *registry;
     const char *realm;
@@ -34,7 +37,10 @@ static int parse_entry(const char *entry, dv_url *out, davit_error **err)
     DV_AUTO(dv_buf) text = DV_BUF_INIT(DV_URL_MAX);
     bool bare_ipv6 = strchr(entry, ':') != strrchr(entry, ':') && entry[0] != '[';
     dv_buf_printf(&text, bare_ipv6 ? "http://[%s]" : "http://%s", entry);
-    if (text.failed || strcspn(entry, "/?#") != strlen(entry) || dv_url_parse(dv_buf_text(&text), out, NULL) < 0)
+    int r = text.failed ? text.failed : dv_url_parse(dv_buf_text(&text), out, NULL);
+    if (r == DAVIT_ENOMEM)
+        return dv_error_oom(err);
+    if (r < 0 || strcspn(entry, "/?#") != strlen(entry))
         return dv_error_set(err, DAVIT_EINVAL, "trusted realm \"%.300s\" is not a host or host:port", entry);
     return 0;
 }
@@ -65,10 +71,14 @@ static bool user_trusts(const dv_realm_question *q)
     return false;
 }
 
-/* libpsl takes "2.3" for the domain of "10.1.2.3", and a single label for a suffix of its own: neither is asked. */
+/*
+ * libpsl takes "2.3" for the domain of "10.1.2.3", and a single label for a suffix of its own: neither is
+ * asked.
+ */
 static bool same_registrable_domain(const char *a, const char *b)
 {
-    if (dv_host_is_literal(a) || dv_host_is_literal(b) || dv_host_is_single_label(a) || dv_host_is_single_label(b))
+    if (dv_host_is_literal(a) || dv_host_is_literal(b) || dv_host_is_single_label(a) ||
+        dv_host_is_single_label(b))
         return false;
     const psl_ctx_t *list = psl_builtin();
     const char *domain_a = list ? psl_registrable_domain(list, a) : NULL;
@@ -78,7 +88,8 @@ static bool same_registrable_domain(const char *a, const char *b)
 
 static bool origin_may_be_private(const dv_realm_question *q)
 {
-    return q->origin_private || dv_host_is_private(q->origin->host) || dv_host_is_single_label(q->origin->host);
+    return q->origin_private || dv_host_is_private(q->origin->host) ||
+           dv_host_is_single_label(q->origin->host);
 }
 
 dv_realm_trust dv_realm_judge(const dv_realm_question *q, const char **out_why)

@@ -74,10 +74,16 @@ static void pairs_format(const pairs *p, dv_buf *out)
 
 static int hex_value(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
-/* Decode a part of a query. The URL's percent encoding was checked; a NUL is left encoded, so that no text ends early. */
+/*
+ * Decode a part of a query. The URL's percent encoding was checked; a NUL is left encoded, so that no text
+ * ends early.
+ */
 static char *form_decode(const char *s, size_t n)
 {
     char *out = malloc(n + 1);
@@ -216,7 +222,8 @@ static bool add_grant(const dv_token_question *q, pairs *form)
 {
     const davit_auth_config *c = q->credentials;
     if (dv_auth_config_has_identity(c))
-        return pairs_add(form, "grant_type", "refresh_token") && pairs_add(form, "refresh_token", c->identitytoken);
+        return pairs_add(form, "grant_type", "refresh_token") &&
+               pairs_add(form, "refresh_token", c->identitytoken);
     return pairs_add(form, "grant_type", "password") && pairs_add(form, "access_type", "offline") &&
            pairs_add(form, "username", c->username ? c->username : "") &&
            pairs_add(form, "password", c->password ? c->password : "");
@@ -228,8 +235,8 @@ static int build_post(const dv_token_question *q, dv_token_request *r, davit_err
     if (!q->credentials)
         return dv_error_set(err, DAVIT_EINVAL, "no supported grant type");
     bool ok = pairs_add(&form, "client_id", q->client_id ? q->client_id : DEFAULT_CLIENT_ID) &&
-              pairs_add(&form, "scope", r->scopes) && pairs_add(&form, "service", q->service ? q->service : "") &&
-              add_grant(q, &form);
+              pairs_add(&form, "scope", r->scopes) &&
+              pairs_add(&form, "service", q->service ? q->service : "") && add_grant(q, &form);
     DV_AUTO(dv_buf) text = {.max = FORM_MAX, .secret = true};
     pairs_format(&form, &text);
     if (text.failed == DAVIT_ETOOBIG)
@@ -238,8 +245,8 @@ static int build_post(const dv_token_question *q, dv_token_request *r, davit_err
         return dv_error_oom(err);
     r->post = true;
     r->anonymous = false;
-    return dv_headers_add(&r->headers, "Content-Type", "application/x-www-form-urlencoded", DV_HEADER_ORIGIN_ONLY,
-                          err);
+    return dv_headers_add(&r->headers, "Content-Type", "application/x-www-form-urlencoded",
+                          DV_HEADER_ORIGIN_ONLY, err);
 }
 
 int dv_token_request_build(const dv_token_question *q, dv_token_request *out, davit_error **err)
@@ -314,7 +321,8 @@ static int take_token(const token_fields *f, bool post, dv_token *t, davit_error
         return DAVIT_EPROTOCOL;
     }
     if (strlen(token) > DV_TOKEN_MAX)
-        return dv_error_set(err, DAVIT_ETOOBIG, "authorization server sent a token of more than %u bytes", DV_TOKEN_MAX);
+        return dv_error_set(err, DAVIT_ETOOBIG, "authorization server sent a token of more than %u bytes",
+                            DV_TOKEN_MAX);
     if (!is_header_safe(token))
         return dv_error_set(err, DAVIT_EPROTOCOL, "authorization server sent a token that no header can hold");
     const char *refresh = f->refresh_token ? f->refresh_token : "";
@@ -322,7 +330,9 @@ static int take_token(const token_fields *f, bool post, dv_token *t, davit_error
         (*refresh && !dv_secret_set(&t->refresh_token, refresh, strlen(refresh))))
         return dv_error_oom(err);
     int64_t s = f->expires_in;
-    t->expires_in_s = s < DV_TOKEN_EXPIRES_MIN_S ? DV_TOKEN_EXPIRES_MIN_S : s > DV_TOKEN_EXPIRES_MAX_S ? DV_TOKEN_EXPIRES_MAX_S : s;
+    t->expires_in_s = s < DV_TOKEN_EXPIRES_MIN_S   ? DV_TOKEN_EXPIRES_MIN_S
+                      : s > DV_TOKEN_EXPIRES_MAX_S ? DV_TOKEN_EXPIRES_MAX_S
+                                                   : s;
     return 0;
 }
 
@@ -342,7 +352,8 @@ int dv_token_parse(bool post, const void *body, size_t size, dv_token *out, davi
     if (r == DAVIT_ENOMEM)
         return dv_error_oom(err);
     if (r < 0)
-        return dv_error_set(err, DAVIT_EPROTOCOL, "unable to decode token response: %s", davit_error_message(why));
+        return dv_error_set(err, DAVIT_EPROTOCOL, "unable to decode token response: %s",
+                            davit_error_message(why));
     r = read_issued_at(f.issued_at, &t.issued_at_s, err);
     if (r == 0)
         r = take_token(&f, post, &t, err);

@@ -1,6 +1,6 @@
 /*
- * auth/token_cache.h - the Authorization values that tokens made, by key, and what the registry thought of them (threats A13).
- * Internal to auth/authorizer.c, which owns it; one thread.
+ * auth/token_cache.h - the Authorization values that tokens made, by key, and what the registry thought of
+ * them (threats A13). Internal to auth/authorizer.c, which owns it; one thread.
  */
 #ifndef DV_AUTH_TOKEN_CACHE_H
 #define DV_AUTH_TOKEN_CACHE_H
@@ -29,7 +29,10 @@ typedef struct dv_token_cache {
 void dv_token_cache_clear(dv_token_cache *c);
 /* NULL when the key is not there. Borrowed until the next put. */
 dv_cached_token *dv_token_cache_find(dv_token_cache *c, const char *key);
-/* Keep a value; what the registry thought of its predecessors stays. Makes room by dropping what expires first. */
+/*
+ * Keep a value; what the registry thought of its predecessors stays. Makes room by dropping what expires
+ * first.
+ */
 int dv_token_cache_put(dv_token_cache *c, const char *key, const dv_secret *value, uint64_t expires_ms,
                        davit_error **err);
 

@@ -1,4 +1,7 @@
-/* net/address.c - see address.h. The tables are IANA's special-purpose registries (RFC 6890), what is not reachable globally. */
+/*
+ * net/address.c - see address.h. The tables are IANA's special-purpose registries (RFC 6890), what is not
+ * reachable globally.
+ */
 #include "net/address.h"
 
 #include "util/alloc.h"
@@ -47,9 +50,9 @@ static bool ipv6_is_private(const uint8_t *a)
         return ipv4_is_private(ipv4_at(a + 12)); /* "::" and "::1" are in 0.0.0.0/8 */
     if (a[0] == 0x20 && a[1] == 0x02)            /* 6to4 */
         return ipv4_is_private(ipv4_at(a + 2));
-    return (a[0] & 0xfe) == 0xfc                                 /* unique local */
-           || (a[0] == 0xfe && (a[1] & 0x80) == 0x80)            /* link-local, site-local */
-           || a[0] == 0xff                                       /* multicast */
+    return (a[0] & 0xfe) == 0xfc                      /* unique local */
+           || (a[0] == 0xfe && (a[1] & 0x80) == 0x80) /* link-local, site-local */
+           || a[0] == 0xff                            /* multicast */
            || memcmp(a, local_nat64, sizeof(local_nat64)) == 0;
 }
 

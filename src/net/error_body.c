@@ -1,8 +1,8 @@
 /*
  * net/error_body.c - see error_body.h.
  *
- * An answer becomes a list of entries; the text shows all of them, but code and kind are the first one's, since every rule of
- * pull.md looks at that one only.
+ * An answer becomes a list of entries; the text shows all of them, but code and kind are the first one's,
+ * since every rule of pull.md looks at that one only.
  */
 #include "net/error_body.h"
 
@@ -47,12 +47,12 @@ static const known_code known_codes[] = {
 /* What is being made of one answer. */
 typedef struct answer {
     int status;
-    dv_buf text;                 /* rendered entries, each with a newline */
-    size_t shown;                /* bytes of the registry's words in it */
+    dv_buf text;  /* rendered entries, each with a newline */
+    size_t shown; /* bytes of the registry's words in it */
     size_t entries;
-    const known_code *first;     /* of the first entry */
-    dv_error_kind kind;          /* of the first entry */
-    char registry_code[40];      /* of the first entry, as the registry spelt it */
+    const known_code *first; /* of the first entry */
+    dv_error_kind kind;      /* of the first entry */
+    char registry_code[40];  /* of the first entry, as the registry spelt it */
 } answer;
 
 const char *dv_http_reason(int status)
@@ -61,20 +61,50 @@ const char *dv_http_reason(int status)
         int status;
         const char *text;
     } reasons[] = {
-        {200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"}, {206, "Partial Content"},
-        {301, "Moved Permanently"}, {302, "Found"}, {303, "See Other"}, {304, "Not Modified"},
-        {307, "Temporary Redirect"}, {308, "Permanent Redirect"},
-        {400, "Bad Request"}, {401, "Unauthorized"}, {402, "Payment Required"}, {403, "Forbidden"},
-        {404, "Not Found"}, {405, "Method Not Allowed"}, {406, "Not Acceptable"},
-        {407, "Proxy Authentication Required"}, {408, "Request Timeout"}, {409, "Conflict"}, {410, "Gone"},
-        {411, "Length Required"}, {412, "Precondition Failed"}, {413, "Request Entity Too Large"},
-        {414, "Request URI Too Long"}, {415, "Unsupported Media Type"},
-        {416, "Requested Range Not Satisfiable"}, {418, "I'm a teapot"}, {421, "Misdirected Request"},
-        {422, "Unprocessable Entity"}, {425, "Too Early"}, {426, "Upgrade Required"},
-        {428, "Precondition Required"}, {429, "Too Many Requests"}, {431, "Request Header Fields Too Large"},
-        {451, "Unavailable For Legal Reasons"}, {500, "Internal Server Error"}, {501, "Not Implemented"},
-        {502, "Bad Gateway"}, {503, "Service Unavailable"}, {504, "Gateway Timeout"},
-        {505, "HTTP Version Not Supported"}, {507, "Insufficient Storage"},
+        {200, "OK"},
+        {201, "Created"},
+        {202, "Accepted"},
+        {204, "No Content"},
+        {206, "Partial Content"},
+        {301, "Moved Permanently"},
+        {302, "Found"},
+        {303, "See Other"},
+        {304, "Not Modified"},
+        {307, "Temporary Redirect"},
+        {308, "Permanent Redirect"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {402, "Payment Required"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {406, "Not Acceptable"},
+        {407, "Proxy Authentication Required"},
+        {408, "Request Timeout"},
+        {409, "Conflict"},
+        {410, "Gone"},
+        {411, "Length Required"},
+        {412, "Precondition Failed"},
+        {413, "Request Entity Too Large"},
+        {414, "Request URI Too Long"},
+        {415, "Unsupported Media Type"},
+        {416, "Requested Range Not Satisfiable"},
+        {418, "I'm a teapot"},
+        {421, "Misdirected Request"},
+        {422, "Unprocessable Entity"},
+        {425, "Too Early"},
+        {426, "Upgrade Required"},
+        {428, "Precondition Required"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {451, "Unavailable For Legal Reasons"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {502, "Bad Gateway"},
+        {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
+        {505, "HTTP Version Not Supported"},
+        {507, "Insufficient Storage"},
     };
     for (size_t i = 0; i < DV_COUNT(reasons); i++)
         if (reasons[i].status == status)
@@ -114,7 +144,9 @@ static void append_code_words(dv_buf *out, const char *name)
         dv_buf_putc(out, *name == '_' ? ' ' : *name >= 'A' && *name <= 'Z' ? (char)(*name + 32) : *name);
 }
 
-/* Add an entry; message NULL makes it a bare code. spelt: the registry's own spelling of the code, or NULL. */
+/*
+ * Add an entry; message NULL makes it a bare code. spelt: the registry's own spelling of the code, or NULL.
+ */
 static void add_entry(answer *a, const known_code *code, const char *spelt, const char *message, size_t size)
 {
     if (a->entries++ == 0) {
@@ -130,7 +162,10 @@ static void add_entry(answer *a, const known_code *code, const char *spelt, cons
     dv_buf_putc(&a->text, '\n');
 }
 
-/* A single error out of text (step 2). An empty text says what is known instead: davit shows no lonely "unknown: ". */
+/*
+ * A single error out of text (step 2). An empty text says what is known instead: davit shows no lonely
+ * "unknown: ".
+ */
 static void add_text(answer *a, const char *text, size_t size)
 {
     const known_code *code = find_code(a->status == 401   ? "UNAUTHORIZED"
@@ -166,7 +201,8 @@ static void add_json_entry(answer *a, const dv_json *entry)
     const dv_json *detail = dv_json_get(entry, "detail");
     const known_code *code = find_code(spelt ? spelt : "");
     bool has_detail = detail && !dv_json_is(detail, DV_JSON_NULL);
-    bool stock = !message || size == 0 || (size == strlen(code->stock) && memcmp(message, code->stock, size) == 0);
+    bool stock =
+        !message || size == 0 || (size == strlen(code->stock) && memcmp(message, code->stock, size) == 0);
     if (!spelt || !is_code(spelt, code_size))
         spelt = NULL;
     if (stock && !has_detail)
@@ -225,7 +261,8 @@ static void add_body(answer *a, const dv_headers *headers, const char *body, siz
     const char *content_type = dv_headers_get(headers, "Content-Type");
     if (!content_type || !*content_type) {
         add_text(a, body, size);
-    } else if (!dv_header_media_type(content_type, type, sizeof(type)) && strlen(content_type) < sizeof(type)) {
+    } else if (!dv_header_media_type(content_type, type, sizeof(type)) &&
+               strlen(content_type) < sizeof(type)) {
         a->entries++;
         dv_buf_puts(&a->text, "failed parsing content-type: not a media type: ");
         append_shown(a, content_type, strlen(content_type));
@@ -276,8 +313,10 @@ static int code_of_status(int status)
     }
 }
 
-/* UNAUTHORIZED and DENIED are themselves whatever the status; else the status decides where it says something (Harbor has
- * codes of its own, quirks.md). */
+/*
+ * UNAUTHORIZED and DENIED are themselves whatever the status; else the status decides where it says
+ * something (Harbor has codes of its own, quirks.md).
+ */
 static int code_of(const answer *a)
 {
     int by_name = a->first ? a->first->code : DAVIT_EREGISTRY;

@@ -125,7 +125,10 @@ int64_t dv_header_retry_after_s(const dv_headers *h, int64_t now_s)
     return when - now_s < INT32_MAX ? when - now_s : INT32_MAX;
 }
 
-/* A decimal number at *p; moves behind it. Values above INT64_MAX count as malformed, so that sums cannot wrap. */
+/*
+ * A decimal number at *p; moves behind it. Values above INT64_MAX count as malformed, so that sums cannot
+ * wrap.
+ */
 static bool take_number(const char **p, uint64_t *out)
 {
     uint64_t v = 0;

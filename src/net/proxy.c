@@ -18,9 +18,9 @@ typedef struct no_proxy {
 } no_proxy;
 
 struct dv_proxy_config {
-    char *http;  /* proxy URL for http, NULL when there is none */
+    char *http; /* proxy URL for http, NULL when there is none */
     char *https;
-    bool none;   /* NO_PROXY has "*" */
+    bool none; /* NO_PROXY has "*" */
     no_proxy *exceptions;
     size_t exception_count;
 };
@@ -103,11 +103,15 @@ static bool parse_address(const char *text, int *family, uint8_t bytes[16])
 /* The same for a host that may have brackets. */
 static bool parse_host_address(const char *host, int *family, uint8_t bytes[16])
 {
+    char inner[INET6_ADDRSTRLEN];
     size_t n = strlen(host);
     if (n < 2 || host[0] != '[' || host[n - 1] != ']')
         return parse_address(host, family, bytes);
-    DV_AUTOFREE char *inner = dv_strndup(host + 1, n - 2);
-    return inner && parse_address(inner, family, bytes);
+    if (n - 2 >= sizeof(inner))
+        return false;
+    memcpy(inner, host + 1, n - 2);
+    inner[n - 2] = '\0';
+    return parse_address(inner, family, bytes);
 }
 
 static bool in_network(const no_proxy *e, int family, const uint8_t *bytes)

@@ -1,9 +1,10 @@
 /*
  * net/url.c - see url.h.
  *
- * Stricter than RFC 3986 where a looser reading has been an attack: a host is letters, digits, "-", "_" and dots or one IP
- * literal in its one spelling, because whatever reads the text after us (libcurl, getaddrinfo, a proxy) must see the same
- * host as the rules about credentials and addresses saw. Bytes above 0x7f in path and query are percent-encoded.
+ * Stricter than RFC 3986 where a looser reading has been an attack: a host is letters, digits, "-", "_" and
+ * dots or one IP literal in its one spelling, because whatever reads the text after us (libcurl,
+ * getaddrinfo, a proxy) must see the same host as the rules about credentials and addresses saw. Bytes
+ * above 0x7f in path and query are percent-encoded.
  */
 #include "net/url.h"
 
@@ -68,7 +69,10 @@ static bool is_ipv4(const char *host)
     return inet_pton(AF_INET, host, &a) == 1;
 }
 
-/* A last label of digits or 0x makes resolvers read the name as an IPv4 address in an odd spelling (127.1, 0x7f000001). */
+/*
+ * A last label of digits or 0x makes resolvers read the name as an IPv4 address in an odd spelling (127.1,
+ * 0x7f000001).
+ */
 static bool ends_in_number(const char *host)
 {
     const char *dot = strrchr(host, '.');
@@ -101,8 +105,7 @@ static int parse_ipv6(const char *text, size_t size, char **out, davit_error **e
         return refuse(err, "bad IPv6 address");
     memcpy(inner, text + 1, size - 2);
     inner[size - 2] = '\0';
-    if (inet_pton(AF_INET6, inner, &address) != 1 ||
-        !inet_ntop(AF_INET6, &address, inner, sizeof(inner)))
+    if (inet_pton(AF_INET6, inner, &address) != 1 || !inet_ntop(AF_INET6, &address, inner, sizeof(inner)))
         return refuse(err, "bad IPv6 address");
     snprintf(canonical, sizeof(canonical), "[%s]", inner);
     *out = dv_strdup(canonical);
@@ -273,8 +276,7 @@ static bool has_scheme(const char *reference)
     size_t n = 0;
     while (dv_char_is_alnum(reference[n]) || (reference[n] && strchr("+-.", reference[n])))
         n++;
-    return n > 0 && !dv_char_is_digit(reference[0]) && dv_char_is_alnum(reference[0]) &&
-           reference[n] == ':';
+    return n > 0 && !dv_char_is_digit(reference[0]) && dv_char_is_alnum(reference[0]) && reference[n] == ':';
 }
 
 int dv_url_resolve(const dv_url *base, const char *reference, dv_url *out, davit_error **err)
@@ -304,13 +306,14 @@ int dv_url_resolve(const dv_url *base, const char *reference, dv_url *out, davit
 
 int dv_url_copy(const dv_url *from, dv_url *out, davit_error **err)
 {
-    DV_AUTO(dv_url) u = {.scheme = dv_strdup(from->scheme),
-                         .host = dv_strdup(from->host),
-                         .port = from->port,
-                         .explicit_port = from->explicit_port,
-                         .path = dv_strdup(from->path),
-                         .query = dv_strdup(from->query),
-                         .text = dv_strdup(from->text)};
+    DV_AUTO(dv_url)
+    u = {.scheme = dv_strdup(from->scheme),
+         .host = dv_strdup(from->host),
+         .port = from->port,
+         .explicit_port = from->explicit_port,
+         .path = dv_strdup(from->path),
+         .query = dv_strdup(from->query),
+         .text = dv_strdup(from->text)};
     if (!u.scheme || !u.host || !u.path || !u.text || (from->query && !u.query))
         return dv_error_oom(err);
     *out = u;

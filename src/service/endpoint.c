@@ -16,7 +16,8 @@ void dv_endpoints_clear(dv_endpoints *e)
 }
 
 /* Append an endpoint at prefix + rest, with the flags of kind. */
-static int add(dv_endpoints *e, const char *prefix, const char *rest, const dv_endpoint *kind, davit_error **err)
+static int add(dv_endpoints *e, const char *prefix, const char *rest, const dv_endpoint *kind,
+               davit_error **err)
 {
     DV_AUTO(dv_buf) text = DV_BUF_INIT(DV_URL_MAX);
     DV_AUTOPTR(davit_error) why = NULL;
@@ -60,7 +61,8 @@ static int add_mirrors(const dv_service_config *config, dv_endpoints *e, davit_e
     return r;
 }
 
-int dv_endpoints_for_pull(const dv_service_config *config, const char *domain, dv_endpoints *out, davit_error **err)
+int dv_endpoints_for_pull(const dv_service_config *config, const char *domain, dv_endpoints *out,
+                          davit_error **err)
 {
     DV_AUTO(dv_endpoints) e = DV_ENDPOINTS_INIT;
     int r;

@@ -1,6 +1,6 @@
 /*
- * service/endpoint.h - which base URLs a registry is tried at, in order (service.md 9, v28). Plain http for an insecure host is
- * a flag of its one endpoint here: DESIGN section 5 tries both schemes at once.
+ * service/endpoint.h - which base URLs a registry is tried at, in order (service.md 9, v28). Plain http for
+ * an insecure host is a flag of its one endpoint here: DESIGN section 5 tries both schemes at once.
  */
 #ifndef DV_SERVICE_ENDPOINT_H
 #define DV_SERVICE_ENDPOINT_H
@@ -20,11 +20,18 @@ typedef struct dv_endpoints {
     size_t count;
 } dv_endpoints;
 
-#define DV_ENDPOINTS_INIT {0}
+#define DV_ENDPOINTS_INIT \
+    {                     \
+        0                 \
+    }
 void dv_endpoints_clear(dv_endpoints *e);
 DV_DEFINE_AUTO(dv_endpoints, dv_endpoints_clear)
 
-/* The endpoints of a reference's domain for pulling. DAVIT_EINVAL for a domain no URL can be made of. May call resolve. */
-int dv_endpoints_for_pull(const dv_service_config *config, const char *domain, dv_endpoints *out, davit_error **err);
+/*
+ * The endpoints of a reference's domain for pulling. DAVIT_EINVAL for a domain no URL can be made of. May
+ * call resolve.
+ */
+int dv_endpoints_for_pull(const dv_service_config *config, const char *domain, dv_endpoints *out,
+                          davit_error **err);
 
 #endif

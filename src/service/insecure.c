@@ -97,11 +97,21 @@ static bool parse_address(const char *text, dv_network *out)
     return true;
 }
 
+/* The same for text that goes on behind the address. */
+static bool parse_address_of(const char *text, size_t size, dv_network *out)
+{
+    char address[INET6_ADDRSTRLEN];
+    if (size >= sizeof(address))
+        return false;
+    memcpy(address, text, size);
+    address[size] = '\0';
+    return parse_address(address, out);
+}
+
 static bool is_literal(const char *host, size_t size)
 {
     dv_network ignored;
-    DV_AUTOFREE char *copy = dv_strndup(host, size);
-    return copy && parse_address(copy, &ignored);
+    return parse_address_of(host, size, &ignored);
 }
 
 /* What Go's strconv.Atoi says of a port, in a message. NULL when it is one. */
@@ -128,7 +138,8 @@ static int check_host_port(const char *text, davit_error **err)
     const char *prefix = "insecure registry";
     if (!is_domain(text) && !is_literal(host, host_size)) {
         dv_str_quote(&quoted, host, host_size);
-        return dv_error_set(err, DAVIT_EINVAL, "%s %s is not valid: invalid host %s", prefix, text, dv_buf_text(&quoted));
+        return dv_error_set(err, DAVIT_EINVAL, "%s %s is not valid: invalid host %s", prefix, text,
+                            dv_buf_text(&quoted));
     }
     if (!*port)
         return 0;
@@ -136,10 +147,11 @@ static int check_host_port(const char *text, davit_error **err)
     const char *problem = port_problem(port, &invalid);
     dv_str_quote(&quoted, port, strlen(port));
     if (problem)
-        return dv_error_set(err, DAVIT_EINVAL, "%s %s is not valid: strconv.Atoi: parsing %s: %s", prefix, text,
-                            dv_buf_text(&quoted), problem);
+        return dv_error_set(err, DAVIT_EINVAL, "%s %s is not valid: strconv.Atoi: parsing %s: %s", prefix,
+                            text, dv_buf_text(&quoted), problem);
     if (invalid)
-        return dv_error_set(err, DAVIT_EINVAL, "%s %s is not valid: invalid port %s", prefix, text, dv_buf_text(&quoted));
+        return dv_error_set(err, DAVIT_EINVAL, "%s %s is not valid: invalid port %s", prefix, text,
+                            dv_buf_text(&quoted));
     return 0;
 }
 
@@ -164,10 +176,10 @@ static bool parse_network(const char *text, dv_network *out)
     uint64_t bits;
     if (!slash || !dv_str_to_u64(slash + 1, &bits))
         return false;
-    DV_AUTOFREE char *address = dv_strndup(text, (size_t)(slash - text));
-    if (!address || !parse_address(address, out))
+    size_t size = (size_t)(slash - text);
+    if (!parse_address_of(text, size, out))
         return false;
-    unsigned max = strchr(address, ':') ? 128 : 32;
+    unsigned max = memchr(text, ':', size) ? 128 : 32;
     if (bits > max)
         return false;
     if (out->family == AF_INET && max == 128) { /* IPv4-mapped: 96 of the bits are the prefix of all of them */
@@ -216,7 +228,8 @@ static int check_index_name(const char *text, davit_error **err)
 {
     size_t n = strlen(text);
     if (n > 0 && (text[0] == '-' || text[n - 1] == '-'))
-        return dv_error_set(err, DAVIT_EINVAL, "invalid index name (%s). Cannot begin or end with a hyphen", text);
+        return dv_error_set(err, DAVIT_EINVAL, "invalid index name (%s). Cannot begin or end with a hyphen",
+                            text);
     return 0;
 }
 
@@ -275,7 +288,8 @@ static bool network_of(const struct sockaddr_storage *address, dv_network *out)
            inet_ntop(address->ss_family, bytes, text, sizeof(text)) && parse_address(text, out);
 }
 
-static bool resolves_inside(const dv_insecure_set *s, const char *host, dv_resolve_fn *resolve, void *user_data)
+static bool resolves_inside(const dv_insecure_set *s, const char *host, dv_resolve_fn *resolve,
+                            void *user_data)
 {
     struct sockaddr_storage found[DV_RESOLVE_MAX];
     int count = resolve(host, found, DV_RESOLVE_MAX, user_data);

@@ -1,7 +1,7 @@
 /*
- * service/insecure.h - which registries may be talked to without verified TLS: names and networks (service.md 5, 6, 7; v28).
- * 127.0.0.0/8, ::1 and localhost always count. No name service of its own: a resolve function is passed in, and asked only
- * when a network beyond the built-in ones is listed.
+ * service/insecure.h - which registries may be talked to without verified TLS: names and networks
+ * (service.md 5, 6, 7; v28). 127.0.0.0/8, ::1 and localhost always count. No name service of its own: a
+ * resolve function is passed in, and asked only when a network beyond the built-in ones is listed.
  */
 #ifndef DV_SERVICE_INSECURE_H
 #define DV_SERVICE_INSECURE_H
@@ -14,7 +14,10 @@
 
 #define DV_RESOLVE_MAX 32 /* addresses of one name that are looked at */
 
-/* Addresses of a name (A and AAAA): fill at most max, return their number; 0 or negative when there are none. May block. */
+/*
+ * Addresses of a name (A and AAAA): fill at most max, return their number; 0 or negative when there are
+ * none. May block.
+ */
 typedef int dv_resolve_fn(const char *host, struct sockaddr_storage *out, size_t max, void *user_data);
 
 typedef struct dv_network {
@@ -30,7 +33,10 @@ typedef struct dv_insecure_set {
     size_t name_count;
 } dv_insecure_set;
 
-#define DV_INSECURE_SET_INIT {0}
+#define DV_INSECURE_SET_INIT \
+    {                        \
+        0                    \
+    }
 void dv_insecure_set_clear(dv_insecure_set *s);
 DV_DEFINE_AUTO(dv_insecure_set, dv_insecure_set_clear)
 

@@ -1,8 +1,8 @@
 /*
  * service/mirror.c - see mirror.h.
  *
- * The specification's texts come from Go's URL parser, so its steps are repeated here, in its order; net/url.h is another,
- * stricter parser, which sees a mirror when its endpoint is made.
+ * The specification's texts come from Go's URL parser, so its steps are repeated here, in its order;
+ * net/url.h is another, stricter parser, which sees a mirror when its endpoint is made.
  */
 #include "service/mirror.h"
 
@@ -126,7 +126,8 @@ static bool parse(const char *text, parts *p, dv_buf *why)
         p->query_size = rest_size - (size_t)(mark + 1 - rest);
         rest_size = (size_t)(mark - rest);
     }
-    if (!p->scheme_size && rest[0] != '/' && memchr(rest, ':', strcspn(rest, "/") < rest_size ? strcspn(rest, "/") : rest_size)) {
+    if (!p->scheme_size && rest[0] != '/' &&
+        memchr(rest, ':', strcspn(rest, "/") < rest_size ? strcspn(rest, "/") : rest_size)) {
         dv_buf_puts(why, "first path segment in URL cannot contain colon");
         return false;
     }
@@ -194,9 +195,10 @@ static int check(const char *text, davit_error **err)
     dv_str_quote(&quoted, text, strlen(text));
     const char *separator = strstr(text, "://");
     if (!separator || separator == text)
-        return dv_error_set(err, DAVIT_EINVAL,
-                            "invalid mirror: no scheme specified for %s: must use either 'https://' or 'http://'",
-                            dv_buf_text(&quoted));
+        return dv_error_set(
+            err, DAVIT_EINVAL,
+            "invalid mirror: no scheme specified for %s: must use either 'https://' or 'http://'",
+            dv_buf_text(&quoted));
     if (!parse(text, &p, &why))
         return dv_error_set(err, DAVIT_EINVAL, "invalid mirror: %s is not a valid URI: parse %s: %s",
                             dv_buf_text(&quoted), dv_buf_text(&quoted), dv_buf_text(&why));

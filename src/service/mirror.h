@@ -5,8 +5,8 @@
 #include "util/error.h"
 
 /*
- * Check a mirror and give it back with exactly one "/" at its end (new text). DAVIT_EINVAL with the specification's text,
- * "invalid mirror: ...".
+ * Check a mirror and give it back with exactly one "/" at its end (new text). DAVIT_EINVAL with the
+ * specification's text, "invalid mirror: ...".
  */
 int dv_mirror_validate(const char *text, char **out, davit_error **err);
 

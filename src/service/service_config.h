@@ -1,4 +1,6 @@
-/* service/service_config.h - mirrors and insecure registries, checked and in normal form (service.md 2, 6). */
+/*
+ * service/service_config.h - mirrors and insecure registries, checked and in normal form (service.md 2, 6).
+ */
 #ifndef DV_SERVICE_SERVICE_CONFIG_H
 #define DV_SERVICE_SERVICE_CONFIG_H
 
@@ -7,8 +9,8 @@
 typedef struct dv_service_options {
     const char *const *mirrors;             /* URLs in order, NULL-terminated; NULL: none */
     const char *const *insecure_registries; /* host[:port] or CIDR, NULL-terminated; NULL: none */
-    bool skip_tls_verify;                   /* --tls-verify=false: every registry but Docker Hub counts as insecure */
-    dv_resolve_fn *resolve;                 /* NULL: names are not looked up */
+    bool skip_tls_verify;   /* --tls-verify=false: every registry but Docker Hub counts as insecure */
+    dv_resolve_fn *resolve; /* NULL: names are not looked up */
     void *resolve_data;
 } dv_service_options;
 

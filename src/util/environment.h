@@ -1,4 +1,7 @@
-/* util/environment.h - the environment as something passed in: the library decides by values and never reads it by itself. */
+/*
+ * util/environment.h - the environment as something passed in: the library decides by values and never
+ * reads it by itself.
+ */
 #ifndef DV_UTIL_ENVIRONMENT_H
 #define DV_UTIL_ENVIRONMENT_H
 

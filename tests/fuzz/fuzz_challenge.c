@@ -1,4 +1,7 @@
-/* Lines of any bytes as WWW-Authenticate: parsing never fails, and what a line gives has its promised shape. */
+/*
+ * Lines of any bytes as WWW-Authenticate: parsing never fails, and what a line gives has its promised
+ * shape.
+ */
 #include "auth/challenge.h"
 
 #include <assert.h>

@@ -8,7 +8,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const domains[] = {"docker.io", "index.docker.io", "reg.example.com", "reg.example.com:5000", "h"};
+    static const char *const domains[] = {"docker.io", "index.docker.io", "reg.example.com",
+                                          "reg.example.com:5000", "h"};
     dv_config_file *f = NULL;
     davit_error *err = NULL;
     int r = dv_config_file_parse("c.json", data, size, &f, &err);

@@ -15,12 +15,15 @@ static char *get(const char *name)
 
 static char *get_exceptions(const char *name)
 {
-    return strcmp(name, "NO_PROXY") == 0 ? value : strcmp(name, "HTTPS_PROXY") == 0 ? (char *)"http://p" : NULL;
+    return strcmp(name, "NO_PROXY") == 0      ? value
+           : strcmp(name, "HTTPS_PROXY") == 0 ? (char *)"http://p"
+                                              : NULL;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const urls[] = {"https://reg.example.com:5000/", "https://10.1.2.3/", "https://[2001:db8::1]/"};
+    static const char *const urls[] = {"https://reg.example.com:5000/", "https://10.1.2.3/",
+                                       "https://[2001:db8::1]/"};
     DV_AUTOPTR(dv_proxy_config) same = NULL;
     DV_AUTOPTR(dv_proxy_config) exceptions = NULL;
     DV_AUTOFREE char *text = dv_strndup((const char *)data, size);

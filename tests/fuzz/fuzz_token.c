@@ -1,4 +1,7 @@
-/* Any bytes as a token server's answer: a token that is accepted can stand in a header, and times stay in their bounds. */
+/*
+ * Any bytes as a token server's answer: a token that is accepted can stand in a header, and times stay in
+ * their bounds.
+ */
 #include "auth/token.h"
 
 #include <assert.h>

@@ -1,4 +1,7 @@
-/* Any bytes as a URL and as a reference: what is parsed parses again to the same, and no byte that ends a header survives. */
+/*
+ * Any bytes as a URL and as a reference: what is parsed parses again to the same, and no byte that ends a
+ * header survives.
+ */
 #include "net/url.h"
 
 #include <assert.h>

@@ -15,7 +15,8 @@
 
 static void auth_config_copy__is_deep(void **state)
 {
-    davit_auth_config from = {.username = S("u"), .password = S("p"), .identitytoken = S(""), .serveraddress = S("s")};
+    davit_auth_config from = {
+        .username = S("u"), .password = S("p"), .identitytoken = S(""), .serveraddress = S("s")};
     DV_AUTO(davit_auth_config) to = DAVIT_AUTH_CONFIG_INIT;
     assert_int_equal(davit_auth_config_copy(&from, &to, NULL), 0);
     assert_string_equal(to.username, "u");

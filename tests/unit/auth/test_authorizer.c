@@ -33,7 +33,8 @@ static dv_authorizer *new_for(const char *origin, const davit_auth_config *crede
     dv_authorizer *a = NULL;
     const char *list[] = {trusted, NULL};
     assert_int_equal(dv_url_parse(origin, &url, NULL), 0);
-    dv_authorizer_options options = {.origin = &url, .credentials = credentials, .trusted_realms = trusted ? list : NULL};
+    dv_authorizer_options options = {
+        .origin = &url, .credentials = credentials, .trusted_realms = trusted ? list : NULL};
     assert_int_equal(dv_authorizer_new(&options, &a, NULL), 0);
     return a;
 }
@@ -44,8 +45,9 @@ static dv_authorizer *new_one(const davit_auth_config *credentials)
 }
 
 /* What a 401 with these challenges leads to. */
-static int challenge(dv_authorizer *a, const char *one, const char *two, const char *const *scopes, const char *sent,
-                     uint64_t now_ms, dv_auth_step *step, dv_token_request *request, davit_error **err)
+static int challenge(dv_authorizer *a, const char *one, const char *two, const char *const *scopes,
+                     const char *sent, uint64_t now_ms, dv_auth_step *step, dv_token_request *request,
+                     davit_error **err)
 {
     DV_AUTO(dv_headers) h = DV_HEADERS_INIT;
     DV_AUTO(dv_secret) value = DV_SECRET_INIT;
@@ -82,7 +84,8 @@ static void accept_value(dv_authorizer *a, const char *text)
 }
 
 /* Challenge and get a token. */
-static void fetch(dv_authorizer *a, const char *const *scopes, const char *sent, const char *body, uint64_t now_ms)
+static void fetch(dv_authorizer *a, const char *const *scopes, const char *sent, const char *body,
+                  uint64_t now_ms)
 {
     DV_AUTO(dv_token_request) request = DV_TOKEN_REQUEST_INIT;
     dv_auth_step step = DV_AUTH_RESEND;
@@ -116,19 +119,29 @@ static void authorizer__choice_of_scheme(void **state)
         {NULL, "Basic realm=x", NULL, .text = "no basic auth credentials"},
         {&user_only, "Basic realm=x", NULL, .text = "no basic auth credentials"},
         {&identity, "Basic realm=x", NULL, .text = "no basic auth credentials"},
-        {NULL, BEARER, NULL, .url = "https://auth.example.com/token?scope=repository%3Afoo%3Apull&service=reg"},
-        {&user_only, BEARER, NULL, .url = "https://auth.example.com/token?scope=repository%3Afoo%3Apull&service=reg"},
-        {&password, BEARER, NULL, .url = "https://auth.example.com/token?account=u&scope=repository%3Afoo%3Apull&service=reg"},
+        {NULL, BEARER, NULL,
+         .url = "https://auth.example.com/token?scope=repository%3Afoo%3Apull&service=reg"},
+        {&user_only, BEARER, NULL,
+         .url = "https://auth.example.com/token?scope=repository%3Afoo%3Apull&service=reg"},
+        {&password, BEARER, NULL,
+         .url = "https://auth.example.com/token?account=u&scope=repository%3Afoo%3Apull&service=reg"},
         {&identity, BEARER, NULL, .url = "https://auth.example.com/token",
-         .body = "client_id=docker&grant_type=refresh_token&refresh_token=R0&scope=repository%3Afoo%3Apull&service=reg"},
+         .body = "client_id=docker&grant_type=refresh_token&refresh_token=R0&scope=repository%3Afoo%3Apull&"
+                 "service=reg"},
         {&both, BEARER, NULL, .url = "https://auth.example.com/token",
-         .body = "client_id=docker&grant_type=refresh_token&refresh_token=R0&scope=repository%3Afoo%3Apull&service=reg"},
-        /* both offered: Basic overwrites the token (auth.md 7); without a password the token is what is left */
+         .body = "client_id=docker&grant_type=refresh_token&refresh_token=R0&scope=repository%3Afoo%3Apull&"
+                 "service=reg"},
+        /*
+         * both offered: Basic overwrites the token (auth.md 7); without a password the token is what is
+         * left
+         */
         {&password, BEARER, "Basic realm=x", "Basic dTpw"},
         {&password, "Basic realm=x", BEARER, "Basic dTpw"},
-        {NULL, BEARER, "Basic realm=x", .url = "https://auth.example.com/token?scope=repository%3Afoo%3Apull&service=reg"},
+        {NULL, BEARER, "Basic realm=x",
+         .url = "https://auth.example.com/token?scope=repository%3Afoo%3Apull&service=reg"},
         {&identity, "Basic realm=x", BEARER, .url = "https://auth.example.com/token",
-         .body = "client_id=docker&grant_type=refresh_token&refresh_token=R0&scope=repository%3Afoo%3Apull&service=reg"},
+         .body = "client_id=docker&grant_type=refresh_token&refresh_token=R0&scope=repository%3Afoo%3Apull&"
+                 "service=reg"},
         /* registrytoken answers Bearer only */
         {&ready, BEARER, NULL, "Bearer RT"},
         {&ready, BEARER, "Basic realm=x", "Bearer RT"},
@@ -140,7 +153,8 @@ static void authorizer__choice_of_scheme(void **state)
         {&password, "Negotiate", NULL, .text = "unauthorized: authentication required"},
         {&password, NULL, NULL, .text = "unauthorized: authentication required"},
         {NULL, "Bearer service=s", NULL, .text = "no realm specified for token auth challenge"},
-        {NULL, "Bearer realm=\"ftp://x/\"", NULL, .text = "invalid token auth challenge realm: invalid URL: not http or https"},
+        {NULL, "Bearer realm=\"ftp://x/\"", NULL,
+         .text = "invalid token auth challenge realm: invalid URL: not http or https"},
     };
     for (size_t i = 0; i < DV_COUNT(rows); i++) {
         DV_AUTOPTR(dv_authorizer) a = new_one(rows[i].credentials);
@@ -167,7 +181,8 @@ static void authorizer__no_credentials_is_final(void **state)
     DV_AUTO(dv_token_request) request = DV_TOKEN_REQUEST_INIT;
     DV_AUTOPTR(davit_error) err = NULL;
     dv_auth_step step;
-    assert_int_equal(challenge(a, "Basic realm=x", NULL, pull, NULL, 0, &step, &request, &err), DAVIT_EUNAUTHORIZED);
+    assert_int_equal(challenge(a, "Basic realm=x", NULL, pull, NULL, 0, &step, &request, &err),
+                     DAVIT_EUNAUTHORIZED);
     assert_true(err->final);
     assert_int_equal(err->http_status, 401);
 }
@@ -196,7 +211,8 @@ static void authorizer__token_is_kept_until_shortly_before_its_end(void **state)
     assert_int_equal(dv_authorizer_prepare(a, pull, 30000, &request, NULL), 0);
     assert_string_equal(get(a, pull, 61001 - DV_AUTH_RENEW_EARLY_MS), "");
     assert_int_equal(dv_authorizer_prepare(a, pull, 62000, &request, NULL), 1);
-    assert_string_equal(request.url.text, "https://auth.example.com/token?scope=repository%3Afoo%3Apull&service=reg");
+    assert_string_equal(request.url.text,
+                        "https://auth.example.com/token?scope=repository%3Afoo%3Apull&service=reg");
 }
 
 /* quirks.md, clock skew: only the server's own two times are compared */
@@ -223,7 +239,8 @@ static void authorizer__issued_at_counts_by_the_servers_clock(void **state)
         if (rows[i].date)
             assert_int_equal(dv_headers_add(&h, "Date", rows[i].date, 0, NULL), 0);
         dv_buf_printf(&body, "{\"token\":\"T\",\"expires_in\":300,\"issued_at\":\"%s\"}", rows[i].issued_at);
-        assert_int_equal(dv_authorizer_token_answered(a, &request, 200, &h, body.data, body.size, 0, &again, NULL), 0);
+        assert_int_equal(
+            dv_authorizer_token_answered(a, &request, 200, &h, body.data, body.size, 0, &again, NULL), 0);
         uint64_t last_ms = rows[i].last_ms - DV_AUTH_RENEW_EARLY_MS;
         if (strcmp(get(a, pull, last_ms), "Bearer T") != 0 || strcmp(get(a, pull, last_ms + 1), "") != 0)
             fail_msg("row %zu", i);
@@ -316,11 +333,13 @@ static void authorizer__fresh_token_refused_twice_is_final(void **state)
     dv_auth_step step;
     fetch(a, pull, NULL, "{\"token\":\"T1\"}", 0);
     fetch(a, pull, "Bearer T1", "{\"token\":\"T2\"}", 0);
-    assert_int_equal(challenge(a, BEARER, NULL, pull, "Bearer T2", 0, &step, &request, &err), DAVIT_EUNAUTHORIZED);
+    assert_int_equal(challenge(a, BEARER, NULL, pull, "Bearer T2", 0, &step, &request, &err),
+                     DAVIT_EUNAUTHORIZED);
     assert_true(err->final);
     assert_int_equal(err->kind, DV_ERROR_REGISTRY_FULL);
     /* who sent the same token at the same time is told the same */
-    assert_int_equal(challenge(a, BEARER, NULL, pull, "Bearer T2", 0, &step, &request, NULL), DAVIT_EUNAUTHORIZED);
+    assert_int_equal(challenge(a, BEARER, NULL, pull, "Bearer T2", 0, &step, &request, NULL),
+                     DAVIT_EUNAUTHORIZED);
     /* another call may try again from the start */
     assert_int_equal(challenge(a, BEARER, NULL, pull, NULL, 0, &step, &request, NULL), 0);
     assert_int_equal(step, DV_AUTH_FETCH_TOKEN);
@@ -345,7 +364,8 @@ static void authorizer__refused_registry_token_is_final(void **state)
     DV_AUTO(dv_token_request) request = DV_TOKEN_REQUEST_INIT;
     dv_auth_step step;
     assert_int_equal(challenge(a, BEARER, NULL, pull, NULL, 0, &step, &request, NULL), 0);
-    assert_int_equal(challenge(a, BEARER, NULL, pull, "Bearer RT", 0, &step, &request, NULL), DAVIT_EUNAUTHORIZED);
+    assert_int_equal(challenge(a, BEARER, NULL, pull, "Bearer RT", 0, &step, &request, NULL),
+                     DAVIT_EUNAUTHORIZED);
 }
 
 static void count_warning(davit_log_level level, const char *line, void *user_data)
@@ -385,8 +405,9 @@ static void authorizer__trusted_realm_gets_credentials(void **state)
     DV_AUTOPTR(dv_authorizer) a = new_for("https://reg.example.com", &password, "auth.example.net");
     DV_AUTO(dv_token_request) request = DV_TOKEN_REQUEST_INIT;
     dv_auth_step step;
-    assert_int_equal(
-        challenge(a, "Bearer realm=\"https://auth.example.net/token\"", NULL, pull, NULL, 0, &step, &request, NULL), 0);
+    assert_int_equal(challenge(a, "Bearer realm=\"https://auth.example.net/token\"", NULL, pull, NULL, 0,
+                               &step, &request, NULL),
+                     0);
     assert_string_equal(dv_headers_get(&request.headers, "Authorization"), "Basic dTpw");
 }
 
@@ -399,7 +420,8 @@ static void authorizer__refused_realm_is_an_error(void **state)
         {"Bearer realm=\"http://reg.example.com/token\"",
          "reg.example.com sends for tokens to reg.example.com, over plain http: refused"},
         {"Bearer realm=\"https://169.254.169.254/token\"",
-         "reg.example.com sends for tokens to 169.254.169.254, over a private address: refused; allow it with "
+         "reg.example.com sends for tokens to 169.254.169.254, over a private address: refused; allow it "
+         "with "
          "--trust-realm 169.254.169.254"},
     };
     for (size_t i = 0; i < DV_COUNT(rows); i++) {
@@ -421,8 +443,37 @@ static void authorizer__private_registry_may_name_a_private_realm(void **state)
     DV_AUTO(dv_token_request) request = DV_TOKEN_REQUEST_INIT;
     dv_auth_step step;
     dv_authorizer_set_origin_private(a, true);
-    assert_int_equal(challenge(a, "Bearer realm=\"https://10.0.0.1/t\"", NULL, pull, NULL, 0, &step, &request, NULL), 0);
+    assert_int_equal(
+        challenge(a, "Bearer realm=\"https://10.0.0.1/t\"", NULL, pull, NULL, 0, &step, &request, NULL), 0);
     assert_true(request.anonymous);
+}
+
+/* threats A1, A4: the origin changes its scheme, never its host */
+static void authorizer_set_origin__same_host_only(void **state)
+{
+    static const struct {
+        const char *from, *to;
+        int expected;
+    } rows[] = {
+        {"https://reg.example.com", "http://reg.example.com/v2/", 0},
+        {"https://reg.example.com:5000", "http://reg.example.com:5000/", 0},
+        {"https://reg.example.com:5000", "http://reg.example.com:5001/", DAVIT_EUNAUTHORIZED},
+        {"https://reg.example.com", "http://evil.example.net/", DAVIT_EUNAUTHORIZED},
+    };
+    for (size_t i = 0; i < DV_COUNT(rows); i++) {
+        DV_AUTOPTR(dv_authorizer) a = new_for(rows[i].from, &password, NULL);
+        DV_AUTO(dv_token_request) request = DV_TOKEN_REQUEST_INIT;
+        DV_AUTO(dv_url) to = DV_URL_INIT;
+        dv_auth_step step;
+        assert_int_equal(dv_url_parse(rows[i].to, &to, NULL), 0);
+        assert_int_equal(dv_authorizer_set_origin(a, &to, NULL), rows[i].expected);
+        /* what a plain realm on the target's host then gets */
+        DV_AUTO(dv_buf) line = DV_BUF_INIT(1000);
+        dv_buf_printf(&line, "Bearer realm=\"http://%s/token\"", to.host);
+        int r = challenge(a, dv_buf_text(&line), NULL, pull, NULL, 0, &step, &request, NULL);
+        assert_int_equal(r, rows[i].expected);
+        assert_int_equal(r == 0 && !request.anonymous, rows[i].expected == 0);
+    }
 }
 
 static void authorizer_new__refuses_a_malformed_trusted_realm(void **state)
@@ -442,9 +493,16 @@ static void authorizer__refused_post_is_asked_again_by_get(void **state)
         const davit_auth_config *credentials;
         int status, expected;
     } rows[] = {
-        {&both, 400, 1}, {&both, 401, 1}, {&both, 403, 1}, {&both, 404, 1}, {&both, 405, 1},
-        {&both, 429, DAVIT_ERATELIMIT}, {&both, 500, DAVIT_EUNAVAILABLE}, {&identity, 401, DAVIT_EUNAUTHORIZED},
-        {&identity, 404, DAVIT_ENOTFOUND}, {&password, 401, DAVIT_EUNAUTHORIZED},
+        {&both, 400, 1},
+        {&both, 401, 1},
+        {&both, 403, 1},
+        {&both, 404, 1},
+        {&both, 405, 1},
+        {&both, 429, DAVIT_ERATELIMIT},
+        {&both, 500, DAVIT_EUNAVAILABLE},
+        {&identity, 401, DAVIT_EUNAUTHORIZED},
+        {&identity, 404, DAVIT_ENOTFOUND},
+        {&password, 401, DAVIT_EUNAUTHORIZED},
     };
     for (size_t i = 0; i < DV_COUNT(rows); i++) {
         DV_AUTOPTR(dv_authorizer) a = new_one(rows[i].credentials);
@@ -457,8 +515,9 @@ static void authorizer__refused_post_is_asked_again_by_get(void **state)
             fail_msg("row %zu: got %d", i, r);
         if (r != 1)
             continue;
-        assert_string_equal(again.url.text,
-                            "https://auth.example.com/token?account=u&scope=repository%3Afoo%3Apull&service=reg");
+        assert_string_equal(
+            again.url.text,
+            "https://auth.example.com/token?account=u&scope=repository%3Afoo%3Apull&service=reg");
         assert_string_equal(dv_headers_get(&again.headers, "Authorization"), "Basic dTpw");
         assert_string_equal(again.key, request.key);
         assert_int_equal(answer(a, &again, "{\"token\":\"T\"}", 0), 0);
@@ -480,8 +539,9 @@ static void authorizer__token_servers_refusal_is_told(void **state)
     dv_auth_step step;
     assert_int_equal(dv_headers_add(&h, "Content-Type", "application/json", 0, NULL), 0);
     assert_int_equal(challenge(a, BEARER, NULL, pull, NULL, 0, &step, &request, NULL), 0);
-    assert_int_equal(dv_authorizer_token_answered(a, &request, 401, &h, body, sizeof(body) - 1, 0, &again, &err),
-                     DAVIT_EUNAUTHORIZED);
+    assert_int_equal(
+        dv_authorizer_token_answered(a, &request, 401, &h, body, sizeof(body) - 1, 0, &again, &err),
+        DAVIT_EUNAUTHORIZED);
     assert_string_equal(davit_error_message(err), "unauthorized: incorrect username or password");
     assert_true(err->final);
 }
@@ -519,6 +579,7 @@ int main(void)
         cmocka_unit_test(authorizer__trusted_realm_gets_credentials),
         cmocka_unit_test(authorizer__refused_realm_is_an_error),
         cmocka_unit_test(authorizer__private_registry_may_name_a_private_realm),
+        cmocka_unit_test(authorizer_set_origin__same_host_only),
         cmocka_unit_test(authorizer_new__refuses_a_malformed_trusted_realm),
         cmocka_unit_test(authorizer__refused_post_is_asked_again_by_get),
         cmocka_unit_test(authorizer__token_servers_refusal_is_told),

@@ -30,10 +30,14 @@ static void challenges__by_line(void **state)
         const char *expected;
     } rows[] = {
         {401,
-         {"Bearer realm=\"https://auth.example.com/token\",service=\"registry.example.com\",scope=\"repository:foo/bar:pull,push\""},
-         "bearer{realm=https://auth.example.com/token|service=registry.example.com|scope=repository:foo/bar:pull,push}"},
+         {"Bearer "
+          "realm=\"https://auth.example.com/token\",service=\"registry.example.com\",scope=\"repository:foo/"
+          "bar:pull,push\""},
+         "bearer{realm=https://auth.example.com/token|service=registry.example.com|scope=repository:foo/"
+         "bar:pull,push}"},
         {401, {"Basic realm=simple"}, "basic{realm=simple}"},
-        {401, {"Basic realm=\"a\"", "Bearer realm=\"https://t/\",service=\"s\""},
+        {401,
+         {"Basic realm=\"a\"", "Bearer realm=\"https://t/\",service=\"s\""},
          "basic{realm=a}; bearer{realm=https://t/|service=s}"},
         {401, {"Bearer realm=\"https://\\\"quoted\\\"/t\""}, "bearer{realm=https://\"quoted\"/t}"},
         {403, {"Basic realm=\"a\""}, ""},
@@ -55,7 +59,9 @@ static void challenges__by_line(void **state)
         {401, {"Bearer realm=https://t/"}, "bearer{realm=https}"},
         {401, {"Bearer a=1 b=2"}, "bearer{a=1}"},
         {401, {"Bearer a=1;b=2"}, "bearer{a=1}"},
-        {401, {"Basic realm=\"a\", Bearer realm=\"b\""}, "basic{realm=a}"}, /* a second scheme in a line is lost */
+        {401,
+         {"Basic realm=\"a\", Bearer realm=\"b\""},
+         "basic{realm=a}"}, /* a second scheme in a line is lost */
         {401, {"Bearer a=1, a=2"}, "bearer{a=1|a=2}"},
         {401, {"Bearer $a=!#$%&'*+-.^_`|~"}, "bearer{$a=!#$%&'*+-.^_`|~}"},
     };

@@ -32,7 +32,10 @@ static dv_config_file *parse(const char *text)
 static const char *show(const davit_auth_config *c)
 {
     static char text[200];
-    snprintf(text, sizeof(text), "%s%s%s", !c ? "" : c->identitytoken ? c->identitytoken : c->username,
+    snprintf(text, sizeof(text), "%s%s%s",
+             !c                 ? ""
+             : c->identitytoken ? c->identitytoken
+                                : c->username,
              c && c->password ? ":" : "", c && c->password ? c->password : "");
     return text;
 }
@@ -70,11 +73,13 @@ static void config_file_find__keys(void **state)
         {"\"reg.example.com\":{}", "reg.example.com", "x", ""},
         {"\"reg.example.com\":null", "reg.example.com", "x", ""},
         {"\"reg.example.com\":{\"email\":\"e\"}", "reg.example.com", "x", ""},
-        {"\"reg.example.com\":{\"username\":\"u\",\"password\":\"p\",\"auth\":\"\"}", "reg.example.com", "x", "u:p"},
-        {"\"reg.example.com\":{\"username\":\"u\",\"password\":\"q\",\"auth\":\"MDpw\"}", "reg.example.com", "x", "0:p"},
+        {"\"reg.example.com\":{\"username\":\"u\",\"password\":\"p\",\"auth\":\"\"}", "reg.example.com", "x",
+         "u:p"},
+        {"\"reg.example.com\":{\"username\":\"u\",\"password\":\"q\",\"auth\":\"MDpw\"}", "reg.example.com",
+         "x", "0:p"},
         {"\"reg.example.com\":{\"auth\":\"dTphOmI=\"}", "reg.example.com", "x", "u:a:b"}, /* u:a:b */
-        {"\"reg.example.com\":{\"auth\":\"dToAYQBi\"}", "reg.example.com", "x", NULL},   /* NUL inside */
-        {"\"reg.example.com\":{\"auth\":\"dToAYQA=\"}", "reg.example.com", "x", "u:a"},   /* NULs at the ends */
+        {"\"reg.example.com\":{\"auth\":\"dToAYQBi\"}", "reg.example.com", "x", NULL},    /* NUL inside */
+        {"\"reg.example.com\":{\"auth\":\"dToAYQA=\"}", "reg.example.com", "x", "u:a"}, /* NULs at the ends */
         /* threat A9: Docker Hub has aliases, and nobody else has Docker Hub's */
         {"\"docker.io\":" E0, "docker.io", "library/alpine", "0:p"},
         {"\"index.docker.io\":" E0, "docker.io", "x", "0:p"},
@@ -95,12 +100,12 @@ static void config_file_find__keys(void **state)
         {"\"reg.example.com/team\":" E0, "reg.example.com", "other", ""},
         {"\"reg.example.com/team\":" E0, "reg.example.com", NULL, ""},
         {"\"reg.example.com/team/app\":" E0, "reg.example.com", "team", ""},
-        {"\"reg.example.com\":" E0 ",\"reg.example.com/team\":" E1 ",\"reg.example.com/team/app\":" E2, "reg.example.com",
-         "team/app", "2:p"},
-        {"\"reg.example.com/team/app\":" E2 ",\"reg.example.com/team\":" E1 ",\"reg.example.com\":" E0, "reg.example.com",
-         "team/app", "2:p"},
-        {"\"reg.example.com\":" E0 ",\"reg.example.com/team\":" E1 ",\"reg.example.com/team/app\":" E2, "reg.example.com",
-         "team/x", "1:p"},
+        {"\"reg.example.com\":" E0 ",\"reg.example.com/team\":" E1 ",\"reg.example.com/team/app\":" E2,
+         "reg.example.com", "team/app", "2:p"},
+        {"\"reg.example.com/team/app\":" E2 ",\"reg.example.com/team\":" E1 ",\"reg.example.com\":" E0,
+         "reg.example.com", "team/app", "2:p"},
+        {"\"reg.example.com\":" E0 ",\"reg.example.com/team\":" E1 ",\"reg.example.com/team/app\":" E2,
+         "reg.example.com", "team/x", "1:p"},
         {"\"reg.example.com\":" E0 ",\"reg.example.com/team\":" E1, "reg.example.com", "x", "0:p"},
         {"\"docker.io/library\":" E0 ",\"docker.io\":" E1, "docker.io", "library/alpine", "0:p"},
         {"\"docker.io/library\":" E0 ",\"docker.io\":" E1, "docker.io", "other/alpine", "1:p"},
@@ -124,7 +129,8 @@ static void config_file_find__keys(void **state)
 
 static void config_file_find__entry_is_in_normal_form(void **state)
 {
-    DV_AUTOPTR(dv_config_file) f = parse("{\"auths\":{\"https://h/v1/\":{\"auth\":\"dTpw\",\"email\":\"e\"}}}");
+    DV_AUTOPTR(dv_config_file)
+    f = parse("{\"auths\":{\"https://h/v1/\":{\"auth\":\"dTpw\",\"email\":\"e\"}}}");
     const davit_auth_config *c = dv_config_file_find(f, "h", NULL);
     assert_non_null(c);
     assert_null(c->auth);
@@ -148,7 +154,8 @@ static void config_file_parse__errors_name_file_and_key(void **state)
         {"{\"auths\":{\"h\":5}}", "c.json: auths.h: not a JSON object"},
         {"{\"auths\":{\"h\":{\"auth\":5}}}", "c.json: auths.h: \"auth\" is not a string"},
         {"{\"auths\":{\"h\":{\"auth\":\"***\"}}}", "c.json: auths.h: illegal base64 data"},
-        {"{\"auths\":{\"h\":{\"auth\":\"dTpw\"},\"i\":{\"auth\":\"dTp\"}}}", "c.json: auths.i: illegal base64 data"},
+        {"{\"auths\":{\"h\":{\"auth\":\"dTpw\"},\"i\":{\"auth\":\"dTp\"}}}",
+         "c.json: auths.i: illegal base64 data"},
         {"{\"auths\":{\"h\":{\"auth\":\"dXB3\"}}}", "c.json: auths.h: Invalid auth configuration file"},
         {"{\"auths\":{\"h\":{\"auth\":\"OnB3\"}}}", "c.json: auths.h: Invalid auth configuration file"},
         {"{\"credHelpers\":5}", "c.json: credHelpers: not an object"},
@@ -159,8 +166,9 @@ static void config_file_parse__errors_name_file_and_key(void **state)
         DV_AUTOPTR(dv_config_file) f = NULL;
         DV_AUTOPTR(davit_error) err = NULL;
         int r = dv_config_file_parse("c.json", rows[i].text, strlen(rows[i].text), &f, &err);
-        if (!rows[i].expected ? r != 0
-                              : r != DAVIT_ECONFIG || !dv_str_starts(davit_error_message(err), rows[i].expected))
+        if (!rows[i].expected
+                ? r != 0
+                : r != DAVIT_ECONFIG || !dv_str_starts(davit_error_message(err), rows[i].expected))
             fail_msg("%s: got %d %s", rows[i].text, r, davit_error_message(err));
     }
 }
@@ -212,8 +220,9 @@ static int make_folder(void **state)
 
 static int remove_folder(void **state)
 {
-    static const char *const names[] = {"a.json", "r.json", "config.json", ".docker/config.json", ".docker",
-                                        "containers/auth.json", "containers", ""};
+    static const char *const names[] = {
+        "a.json",     "r.json", "config.json", ".docker/config.json", ".docker", "containers/auth.json",
+        "containers", ""};
     for (size_t i = 0; i < DV_COUNT(names); i++) {
         char path[200];
         snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
@@ -238,8 +247,15 @@ static void credential_search__first_file_with_an_entry(void **state)
     char authfile[200], r_json[200];
     snprintf(authfile, sizeof(authfile), "%s/a.json", folder);
     snprintf(r_json, sizeof(r_json), "%s/r.json", folder);
-    const char *values[] = {"REGISTRY_AUTH_FILE", r_json, "DOCKER_CONFIG", folder, "HOME", folder, "XDG_RUNTIME_DIR",
-                            folder, NULL};
+    const char *values[] = {"REGISTRY_AUTH_FILE",
+                            r_json,
+                            "DOCKER_CONFIG",
+                            folder,
+                            "HOME",
+                            folder,
+                            "XDG_RUNTIME_DIR",
+                            folder,
+                            NULL};
     const char *home[] = {"HOME", folder, NULL};
     dv_credential_search s = {.authfile = authfile, .environment = get};
     environment = values;

@@ -51,7 +51,9 @@ static void realm_judge__by_names(void **state)
         {"https://reg.example.com", "https://reg.example.com.evil.net/token", A},
         {"https://reg.example.com", "https://evilexample.com/token", A},
         {"https://reg.example.com", "https://example.net/token", A},
-        /* literals and single labels match only themselves: libpsl takes "2.3" for the domain of "10.1.2.3" */
+        /*
+         * literals and single labels match only themselves: libpsl takes "2.3" for the domain of "10.1.2.3"
+         */
         {"https://10.1.2.3", "https://10.9.2.3/token", A},
         {"https://203.0.113.7", "https://8.8.113.7/token", A},
         {"https://10.1.2.3", "https://10.1.2.3:99/token", T},
@@ -96,8 +98,8 @@ static void realm_judge__by_names(void **state)
         dv_realm_question q = {&origin, &realm, trusted, rows[i].origin_private};
         dv_realm_trust got = dv_realm_judge(&q, &why);
         if (got != rows[i].expected || (got == R) != (why != NULL))
-            fail_msg("%s to %s: expected %d, got %d (%s)", rows[i].origin, rows[i].realm, rows[i].expected, got,
-                     why ? why : "");
+            fail_msg("%s to %s: expected %d, got %d (%s)", rows[i].origin, rows[i].realm, rows[i].expected,
+                     got, why ? why : "");
     }
 }
 
@@ -107,9 +109,19 @@ static void realm_trusted_check__only_hosts(void **state)
         const char *entry;
         bool ok;
     } rows[] = {
-        {"auth.example.net", true}, {"h:5000", true},  {"[::1]:5", true},      {"::1", true},      {"", false},
-        {"https://h", false},       {"h/token", false}, {"u@h", false},        {"h:x", false},     {"*.h", false},
-        {"h?x", false},             {"h#x", false},     {"a b", false},
+        {"auth.example.net", true},
+        {"h:5000", true},
+        {"[::1]:5", true},
+        {"::1", true},
+        {"", false},
+        {"https://h", false},
+        {"h/token", false},
+        {"u@h", false},
+        {"h:x", false},
+        {"*.h", false},
+        {"h?x", false},
+        {"h#x", false},
+        {"a b", false},
     };
     for (size_t i = 0; i < DV_COUNT(rows); i++) {
         const char *list[] = {"ok.example.com", rows[i].entry, NULL};

@@ -29,33 +29,55 @@ static void token_request__url_body_and_headers(void **state)
     } rows[] = {
         /* auth.md 8, scenarios */
         {{.realm = "https://t/token", .service = "registry.test", .scopes = PULL},
-         "https://t/token?scope=repository%3Afoo%2Fbar%3Apull&service=registry.test", NULL, NULL},
+         "https://t/token?scope=repository%3Afoo%2Fbar%3Apull&service=registry.test",
+         NULL,
+         NULL},
         {{.realm = "https://t/token", .service = "registry.test", .credentials = &password, .offline = true},
-         "https://t/token?account=u&client_id=docker&offline_token=true&service=registry.test", NULL, "Basic dTpw"},
+         "https://t/token?account=u&client_id=docker&offline_token=true&service=registry.test",
+         NULL,
+         "Basic dTpw"},
         {{.realm = "https://t/token", .service = "registry.test", .scopes = PULL, .credentials = &identity},
          "https://t/token",
-         "client_id=docker&grant_type=refresh_token&refresh_token=R0&scope=repository%3Afoo%2Fbar%3Apull&service=registry.test",
+         "client_id=docker&grant_type=refresh_token&refresh_token=R0&scope=repository%3Afoo%2Fbar%3Apull&"
+         "service=registry.test",
          NULL},
         /* GET */
         {{.realm = "https://t/token"}, "https://t/token", NULL, NULL},
         {{.realm = "https://t"}, "https://t/", NULL, NULL},
-        {{.realm = "https://t/token", .service = "a b&c", .scopes = SCOPES("repository:b:pull", "repository:a:push,pull")},
-         "https://t/token?scope=repository%3Ab%3Apull&scope=repository%3Aa%3Apush%2Cpull&service=a+b%26c", NULL, NULL},
+        {{.realm = "https://t/token",
+          .service = "a b&c",
+          .scopes = SCOPES("repository:b:pull", "repository:a:push,pull")},
+         "https://t/token?scope=repository%3Ab%3Apull&scope=repository%3Aa%3Apush%2Cpull&service=a+b%26c",
+         NULL,
+         NULL},
         {{.realm = "https://t/token", .scopes = PULL, .credentials = &password},
-         "https://t/token?account=u&scope=repository%3Afoo%2Fbar%3Apull", NULL, "Basic dTpw"},
+         "https://t/token?account=u&scope=repository%3Afoo%2Fbar%3Apull",
+         NULL,
+         "Basic dTpw"},
         {{.realm = "https://t/token?z=1&a=%20x&scope=first&flag&&=e", .scopes = SCOPES("s")},
-         "https://t/token?=e&a=+x&flag=&scope=first&scope=s&z=1", NULL, NULL},
+         "https://t/token?=e&a=+x&flag=&scope=first&scope=s&z=1",
+         NULL,
+         NULL},
         {{.realm = "https://t/token?a=%00", .service = "s"}, "https://t/token?a=%2500&service=s", NULL, NULL},
         {{.realm = "https://t/token#f", .service = "s"}, "https://t/token?service=s", NULL, NULL},
-        {{.realm = "https://t/", .credentials = &odd}, "https://t/?account=u%26s+er", NULL, "Basic dSZzIGVyOnA9dysl"},
+        {{.realm = "https://t/", .credentials = &odd},
+         "https://t/?account=u%26s+er",
+         NULL,
+         "Basic dSZzIGVyOnA9dysl"},
         {{.realm = "https://t/", .credentials = &identity, .avoid_oauth = true}, "https://t/", NULL, NULL},
         /* POST */
-        {{.realm = "https://t/token?k=v", .credentials = &identity}, "https://t/token?k=v",
-         "client_id=docker&grant_type=refresh_token&refresh_token=R0&scope=&service=", NULL},
-        {{.realm = "https://t/", .credentials = &identity, .scopes = SCOPES("a", "b"), .client_id = "x y"}, "https://t/",
-         "client_id=x+y&grant_type=refresh_token&refresh_token=R0&scope=a+b&service=", NULL},
-        {{.realm = "https://t/", .service = "s", .credentials = &odd, .force_oauth = true}, "https://t/",
-         "access_type=offline&client_id=docker&grant_type=password&password=p%3Dw%2B%25&scope=&service=s&username=u%26s+er",
+        {{.realm = "https://t/token?k=v", .credentials = &identity},
+         "https://t/token?k=v",
+         "client_id=docker&grant_type=refresh_token&refresh_token=R0&scope=&service=",
+         NULL},
+        {{.realm = "https://t/", .credentials = &identity, .scopes = SCOPES("a", "b"), .client_id = "x y"},
+         "https://t/",
+         "client_id=x+y&grant_type=refresh_token&refresh_token=R0&scope=a+b&service=",
+         NULL},
+        {{.realm = "https://t/", .service = "s", .credentials = &odd, .force_oauth = true},
+         "https://t/",
+         "access_type=offline&client_id=docker&grant_type=password&password=p%3Dw%2B%25&scope=&service=s&"
+         "username=u%26s+er",
          NULL},
     };
     for (size_t i = 0; i < DV_COUNT(rows); i++) {
@@ -120,14 +142,16 @@ static void token_parse__answers(void **state)
         {false, "{\"access_token\":\"A\"}", "A", NULL, 60, 0},
         {false, "{\"token\":\"T\",\"access_token\":\"A\"}", "A", NULL, 60, 0},
         {false, "{\"token\":\"T\",\"access_token\":\"\"}", "T", NULL, 60, 0},
-        {false, "{\"token\":\"T\",\"access_token\":null,\"expires_in\":null,\"issued_at\":null}", "T", NULL, 60, 0},
+        {false, "{\"token\":\"T\",\"access_token\":null,\"expires_in\":null,\"issued_at\":null}", "T", NULL,
+         60, 0},
         {false, "{\"token\":\"T\",\"expires_in\":1}", "T", NULL, 60, 0},
         {false, "{\"token\":\"T\",\"expires_in\":0}", "T", NULL, 60, 0},
         {false, "{\"token\":\"T\",\"expires_in\":-5}", "T", NULL, 60, 0},
         {false, "{\"token\":\"T\",\"expires_in\":300}", "T", NULL, 300, 0},
         {false, "{\"token\":\"T\",\"expires_in\":9223372036854775807}", "T", NULL, DV_TOKEN_EXPIRES_MAX_S, 0},
         {false, "{\"token\":\"T\",\"issued_at\":\"2015-10-21T07:28:00Z\"}", "T", NULL, 60, 1445412480},
-        {false, "{\"token\":\"T\",\"issued_at\":\"2015-10-21T09:28:00.123456789+02:00\"}", "T", NULL, 60, 1445412480},
+        {false, "{\"token\":\"T\",\"issued_at\":\"2015-10-21T09:28:00.123456789+02:00\"}", "T", NULL, 60,
+         1445412480},
         {false, "{\"token\":\"T\",\"issued_at\":\"0001-01-01T00:00:00Z\"}", "T", NULL, 60, 0},
         {false, "{\"token\":\"T\",\"refresh_token\":\"R\",\"scope\":5,\"x\":[]}", "T", "R", 60, 0},
         {true, "{\"access_token\":\"A\",\"refresh_token\":\"R\",\"expires_in\":90}", "A", "R", 90, 0},
@@ -139,8 +163,9 @@ static void token_parse__answers(void **state)
         DV_AUTOPTR(davit_error) err = NULL;
         if (dv_token_parse(rows[i].post, rows[i].body, strlen(rows[i].body), &t, &err) < 0)
             fail_msg("%s: %s", rows[i].body, davit_error_message(err));
-        if (!dv_str_equal(t.token.text, rows[i].token) || !dv_str_equal(t.refresh_token.text, rows[i].refresh) ||
-            t.expires_in_s != rows[i].expires_in_s || t.issued_at_s != rows[i].issued_at_s)
+        if (!dv_str_equal(t.token.text, rows[i].token) ||
+            !dv_str_equal(t.refresh_token.text, rows[i].refresh) || t.expires_in_s != rows[i].expires_in_s ||
+            t.issued_at_s != rows[i].issued_at_s)
             fail_msg("%s: got %s, %lld, %lld", rows[i].body, t.token.text, (long long)t.expires_in_s,
                      (long long)t.issued_at_s);
     }
@@ -152,7 +177,8 @@ static void token_parse__refuses(void **state)
         const char *body, *text;
     } rows[] = {
         {"{}", "authorization server did not include a token in the response"},
-        {"{\"token\":\"\",\"access_token\":\"\"}", "authorization server did not include a token in the response"},
+        {"{\"token\":\"\",\"access_token\":\"\"}",
+         "authorization server did not include a token in the response"},
         {"", "unable to decode token response: "},
         {"x", "unable to decode token response: "},
         {"[]", "unable to decode token response: "},

@@ -32,8 +32,8 @@ static void headers_add__refuses_control_bytes_and_bad_names(void **state)
     static const struct {
         const char *name, *value;
     } rows[] = {
-        {"A", "x\r\nB: y"}, {"A", "x\n"}, {"A", "\r"}, {"A", "\x01"}, {"A", "x\x7f"}, {"", "x"},
-        {"A B", "x"},       {"A:", "x"},  {"A\r\n", "x"}, {"\xc3\xa4", "x"},
+        {"A", "x\r\nB: y"}, {"A", "x\n"}, {"A", "\r"}, {"A", "\x01"},  {"A", "x\x7f"},
+        {"", "x"},          {"A B", "x"}, {"A:", "x"}, {"A\r\n", "x"}, {"\xc3\xa4", "x"},
     };
     DV_AUTO(dv_headers) h = DV_HEADERS_INIT;
     for (size_t i = 0; i < DV_COUNT(rows); i++)
@@ -47,8 +47,15 @@ static void header_retry_after__seconds_and_dates(void **state)
         const char *value;
         int64_t expected;
     } rows[] = {
-        {NULL, -1},   {"", -1},   {"0", 0},      {"120", 120}, {"99999999999999999999", INT32_MAX},
-        {"-1", -1},   {"1.5", -1}, {"soon", -1}, {"1 s", -1},
+        {NULL, -1},
+        {"", -1},
+        {"0", 0},
+        {"120", 120},
+        {"99999999999999999999", INT32_MAX},
+        {"-1", -1},
+        {"1.5", -1},
+        {"soon", -1},
+        {"1 s", -1},
         {"Wed, 21 Oct 2015 07:28:00 GMT", 60}, /* now is 07:27:00 */
         {"Wed, 21 Oct 2015 07:20:00 GMT", 0},
     };
@@ -86,9 +93,17 @@ static void header_content_range__values(void **state)
 
 static void header_content_range__texts(void **state)
 {
-    static const char *const bad[] = {"bytes */10",    "bytes 9-5/10",  "bytes 0-10/10", "5-9/10", "bytes 0-9",
-                                      "bytes 0-9/10x", "bytes 0-9/",    "bytes -9/10",   "items 0-9/10",
-                                      "bytes 0-18446744073709551615/*", "bytes 0-99999999999999999999/*"};
+    static const char *const bad[] = {"bytes */10",
+                                      "bytes 9-5/10",
+                                      "bytes 0-10/10",
+                                      "5-9/10",
+                                      "bytes 0-9",
+                                      "bytes 0-9/10x",
+                                      "bytes 0-9/",
+                                      "bytes -9/10",
+                                      "items 0-9/10",
+                                      "bytes 0-18446744073709551615/*",
+                                      "bytes 0-99999999999999999999/*"};
     DV_AUTO(dv_headers) none = DV_HEADERS_INIT;
     uint64_t a, b, c;
     DV_AUTOPTR(davit_error) err = NULL;

@@ -52,7 +52,9 @@ static void proxy__each_scheme_has_its_own_variable(void **state)
         {{"HTTPS_PROXY", "proxy.example.com:3128", NULL}, NULL, "http://proxy.example.com:3128"},
         {{"HTTPS_PROXY", "u:p@h", NULL}, NULL, "http://u:p@h"},
         /* httpoxy */
-        {{"HTTP_PROXY", "http://p", "HTTPS_PROXY", "http://q", "REQUEST_METHOD", "GET", NULL}, NULL, "http://q"},
+        {{"HTTP_PROXY", "http://p", "HTTPS_PROXY", "http://q", "REQUEST_METHOD", "GET", NULL},
+         NULL,
+         "http://q"},
         {{"http_proxy", "http://p", "REQUEST_METHOD", "GET", NULL}, NULL, NULL},
     };
     for (size_t i = 0; i < DV_COUNT(rows); i++) {
@@ -119,13 +121,15 @@ static void proxy__no_proxy_by_the_rules_of_go(void **state)
         const char *values[] = {"HTTP_PROXY", "http://p", "no_proxy", rows[i].no_proxy, NULL};
         DV_AUTOPTR(dv_proxy_config) c = config_of(values);
         if ((proxy_for(c, rows[i].url) == NULL) != rows[i].direct)
-            fail_msg("NO_PROXY=\"%s\" %s: expected %s", rows[i].no_proxy, rows[i].url, rows[i].direct ? "direct" : "proxy");
+            fail_msg("NO_PROXY=\"%s\" %s: expected %s", rows[i].no_proxy, rows[i].url,
+                     rows[i].direct ? "direct" : "proxy");
     }
 }
 
 static void proxy__what_is_no_proxy_is_an_error_without_its_text(void **state)
 {
-    static const char *const rows[] = {"ftp://h", "http://", "http://:80", "http://h x", "http://u:secret@", "http://h\n"};
+    static const char *const rows[] = {"ftp://h",    "http://",          "http://:80",
+                                       "http://h x", "http://u:secret@", "http://h\n"};
     for (size_t i = 0; i < DV_COUNT(rows); i++) {
         const char *values[] = {"HTTPS_PROXY", rows[i], NULL};
         dv_proxy_config *c = NULL;

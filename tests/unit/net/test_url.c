@@ -45,9 +45,9 @@ static void url_parse__parts_and_text(void **state)
         DV_AUTOPTR(davit_error) err = NULL;
         if (dv_url_parse(rows[i].input, &u, &err) < 0)
             fail_msg("%s: %s", rows[i].input, davit_error_message(err));
-        if (!dv_str_equal(u.scheme, rows[i].scheme) || !dv_str_equal(u.host, rows[i].host) || u.port != rows[i].port ||
-            !dv_str_equal(u.path, rows[i].path) || !dv_str_equal(u.query, rows[i].query) ||
-            !dv_str_equal(u.text, rows[i].text))
+        if (!dv_str_equal(u.scheme, rows[i].scheme) || !dv_str_equal(u.host, rows[i].host) ||
+            u.port != rows[i].port || !dv_str_equal(u.path, rows[i].path) ||
+            !dv_str_equal(u.query, rows[i].query) || !dv_str_equal(u.text, rows[i].text))
             fail_msg("%s: got %s | %s | %u | %s | %s | %s", rows[i].input, u.scheme, u.host, u.port, u.path,
                      u.query ? u.query : "-", u.text);
     }
@@ -95,7 +95,7 @@ static void url_parse__refuses(void **state)
         "http://./",
         "http://h\\@evil.example.com/",
         "http://h;x/",
-        "http://127.1/",           /* threat A2: odd spellings of addresses */
+        "http://127.1/", /* threat A2: odd spellings of addresses */
         "http://0x7f000001/",
         "http://2130706433/",
         "http://0177.0.0.1/",
@@ -154,7 +154,8 @@ static void url_resolve__rfc_3986_examples(void **state)
         DV_AUTO(dv_url) u = DV_URL_INIT;
         int r = dv_url_resolve(&base, rows[i].reference, &u, NULL);
         if (r < 0 || !dv_str_equal(u.text, rows[i].expected))
-            fail_msg("\"%s\": expected %s, got %s", rows[i].reference, rows[i].expected, r < 0 ? "an error" : u.text);
+            fail_msg("\"%s\": expected %s, got %s", rows[i].reference, rows[i].expected,
+                     r < 0 ? "an error" : u.text);
     }
 }
 
@@ -216,11 +217,13 @@ static void host__literals_and_single_labels(void **state)
         const char *host;
         bool literal, single;
     } rows[] = {
-        {"127.0.0.1", true, false}, {"[::1]", true, false}, {"::1", true, false},      {"localhost", false, true},
-        {"reg.io", false, false},   {"10.1", true, false},  {"0x7f000001", true, false}, {"1.2.3.4.io", false, false},
+        {"127.0.0.1", true, false},  {"[::1]", true, false},       {"::1", true, false},
+        {"localhost", false, true},  {"reg.io", false, false},     {"10.1", true, false},
+        {"0x7f000001", true, false}, {"1.2.3.4.io", false, false},
     };
     for (size_t i = 0; i < DV_COUNT(rows); i++)
-        if (dv_host_is_literal(rows[i].host) != rows[i].literal || dv_host_is_single_label(rows[i].host) != rows[i].single)
+        if (dv_host_is_literal(rows[i].host) != rows[i].literal ||
+            dv_host_is_single_label(rows[i].host) != rows[i].single)
             fail_msg("%s", rows[i].host);
 }
 

@@ -17,7 +17,11 @@ static void endpoints_for_pull__lists(void **state)
         const char *expected; /* URL, then m, o, i for the flags */
     } rows[] = {
         /* service.md 9 */
-        {"docker.io", {"https://my.mirror"}, NULL, false, "https://my.mirror/ m, https://registry-1.docker.io/ o"},
+        {"docker.io",
+         {"https://my.mirror"},
+         NULL,
+         false,
+         "https://my.mirror/ m, https://registry-1.docker.io/ o"},
         {"index.docker.io", {NULL}, NULL, false, "https://registry-1.docker.io/ o"},
         {"reg.example.com", {"https://my.mirror"}, NULL, false, "https://reg.example.com/ "},
         {"localhost:5000", {NULL}, NULL, false, "https://localhost:5000/ i"},
@@ -26,13 +30,31 @@ static void endpoints_for_pull__lists(void **state)
         {"127.0.0.1:5000", {NULL}, NULL, false, "https://127.0.0.1:5000/ i"},
         {"[::1]:5000", {NULL}, NULL, false, "https://[::1]:5000/ i"},
         /* mirrors: in order, path kept, scheme kept, security by host */
-        {"docker.io", {"http://b", "https://a/v1"}, NULL, false,
+        {"docker.io",
+         {"http://b", "https://a/v1"},
+         NULL,
+         false,
          "http://b/ m, https://a/v1/ m, https://registry-1.docker.io/ o"},
-        {"docker.io", {"https://a", "https://a/"}, NULL, false, "https://a/ m, https://registry-1.docker.io/ o"},
-        {"docker.io", {"https://a:5000/x"}, "a:5000", false, "https://a:5000/x/ mi, https://registry-1.docker.io/ o"},
-        {"docker.io", {"http://127.0.0.1:5000"}, NULL, false,
+        {"docker.io",
+         {"https://a", "https://a/"},
+         NULL,
+         false,
+         "https://a/ m, https://registry-1.docker.io/ o"},
+        {"docker.io",
+         {"https://a:5000/x"},
+         "a:5000",
+         false,
+         "https://a:5000/x/ mi, https://registry-1.docker.io/ o"},
+        {"docker.io",
+         {"http://127.0.0.1:5000"},
+         NULL,
+         false,
          "http://127.0.0.1:5000/ mi, https://registry-1.docker.io/ o"},
-        {"docker.io", {"HTTPS://h"}, NULL, false, "https://https//h/ m, https://registry-1.docker.io/ o"}, /* pitfall 1 */
+        {"docker.io",
+         {"HTTPS://h"},
+         NULL,
+         false,
+         "https://https//h/ m, https://registry-1.docker.io/ o"}, /* pitfall 1 */
         /* --tls-verify=false; Docker Hub stays what it is */
         {"reg.example.com", {NULL}, NULL, true, "https://reg.example.com/ i"},
         {"docker.io", {NULL}, "docker.io", true, "https://registry-1.docker.io/ o"},
@@ -54,8 +76,9 @@ static void endpoints_for_pull__lists(void **state)
             continue;
         }
         for (size_t j = 0; j < e.count; j++)
-            dv_buf_printf(&got, "%s%s %s%s%s", j ? ", " : "", e.items[j].url.text, e.items[j].mirror ? "m" : "",
-                          e.items[j].official ? "o" : "", e.items[j].insecure ? "i" : "");
+            dv_buf_printf(&got, "%s%s %s%s%s", j ? ", " : "", e.items[j].url.text,
+                          e.items[j].mirror ? "m" : "", e.items[j].official ? "o" : "",
+                          e.items[j].insecure ? "i" : "");
         if (strcmp(dv_buf_text(&got), rows[i].expected) != 0)
             fail_msg("%s: expected %s, got %s", rows[i].domain, rows[i].expected, dv_buf_text(&got));
     }

@@ -15,7 +15,10 @@
 
 static int lookups;
 
-/* example.com is 42.42.42.42 and 2001:db8::42, mapped.example.com ::ffff:42.42.42.42; nothing else is known. */
+/*
+ * example.com is 42.42.42.42 and 2001:db8::42, mapped.example.com ::ffff:42.42.42.42; nothing else is
+ * known.
+ */
 static int resolve(const char *host, struct sockaddr_storage *out, size_t max, void *user_data)
 {
     lookups++;
@@ -30,7 +33,8 @@ static int resolve(const char *host, struct sockaddr_storage *out, size_t max, v
         return -1;
     four->sin_family = AF_INET;
     six->sin6_family = AF_INET6;
-    return inet_pton(AF_INET, "42.42.42.42", &four->sin_addr) + inet_pton(AF_INET6, "2001:db8::42", &six->sin6_addr);
+    return inet_pton(AF_INET, "42.42.42.42", &four->sin_addr) +
+           inet_pton(AF_INET6, "2001:db8::42", &six->sin6_addr);
 }
 
 static void insecure_set_has__hosts(void **state)
@@ -83,7 +87,8 @@ static void insecure_set_has__hosts(void **state)
             assert_int_equal(dv_insecure_set_add(&s, rows[i].entry, NULL), 0);
         bool got = dv_insecure_set_has(&s, rows[i].host, resolve, NULL);
         if (got != rows[i].insecure || lookups != rows[i].lookups)
-            fail_msg("%s with %s: got %d after %d lookups", rows[i].host, rows[i].entry ? rows[i].entry : "-", got, lookups);
+            fail_msg("%s with %s: got %d after %d lookups", rows[i].host, rows[i].entry ? rows[i].entry : "-",
+                     got, lookups);
         assert_true(!dv_insecure_set_has(&s, rows[i].host, NULL, NULL) || rows[i].insecure);
     }
 }
@@ -99,7 +104,8 @@ static void insecure_set_add__texts(void **state)
         {"::1/128", NULL},
         {"127.0.0.1:+5", NULL},
         {"reg.example.com:", BAD("reg.example.com:", "invalid host \"reg.example.com\"")},
-        {"svn://myregistry.example.com", "insecure registry svn://myregistry.example.com should not contain '://'"},
+        {"svn://myregistry.example.com",
+         "insecure registry svn://myregistry.example.com should not contain '://'"},
         {"mytest-.com", BAD("mytest-.com", "invalid host \"mytest-.com\"")},
         {"myregistry.example.com:500000", BAD("myregistry.example.com:500000", "invalid port \"500000\"")},
         {"\"myregistry.example.com:5000\"",
@@ -110,7 +116,8 @@ static void insecure_set_add__texts(void **state)
         {"127.0.0.1:abc", BAD("127.0.0.1:abc", "strconv.Atoi: parsing \"abc\": invalid syntax")},
         {"127.0.0.1:-1", BAD("127.0.0.1:-1", "invalid port \"-1\"")},
         {"host:99999999999999999999",
-         BAD("host:99999999999999999999", "strconv.Atoi: parsing \"99999999999999999999\": value out of range")},
+         BAD("host:99999999999999999999",
+             "strconv.Atoi: parsing \"99999999999999999999\": value out of range")},
         {"10.0.0.0/33", BAD("10.0.0.0/33", "invalid host \"10.0.0.0/33\"")},
         {"10.01.0.0/8", BAD("10.01.0.0/8", "invalid host \"10.01.0.0/8\"")},
         {"fe80::%eth0/64", BAD("fe80::%eth0/64", "invalid host \"fe80::%eth0/64\"")},
@@ -122,7 +129,8 @@ static void insecure_set_add__texts(void **state)
         DV_AUTO(dv_insecure_set) s = DV_INSECURE_SET_INIT;
         DV_AUTOPTR(davit_error) err = NULL;
         int r = dv_insecure_set_add(&s, rows[i].entry, &err);
-        if (!rows[i].error ? r != 0 : r != DAVIT_EINVAL || strcmp(davit_error_message(err), rows[i].error) != 0)
+        if (!rows[i].error ? r != 0
+                           : r != DAVIT_EINVAL || strcmp(davit_error_message(err), rows[i].error) != 0)
             fail_msg("\"%s\": got %d %s", rows[i].entry, r, davit_error_message(err));
     }
 }

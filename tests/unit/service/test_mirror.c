@@ -28,7 +28,8 @@ static void mirror_validate__texts(void **state)
         {"https://h#", "https://h#/", NULL},
         {"https://[::1]:5000", "https://[::1]:5000/", NULL},
         {"!invalid!://%as%", NULL,
-         "invalid mirror: \"!invalid!://%as%\" is not a valid URI: parse \"!invalid!://%as%\": first path segment in URL cannot contain colon"},
+         "invalid mirror: \"!invalid!://%as%\" is not a valid URI: parse \"!invalid!://%as%\": first path "
+         "segment in URL cannot contain colon"},
         {"mirror-1.example.com", NULL, NO_SCHEME "\"mirror-1.example.com\"" EITHER},
         {"mirror-1.example.com:5000", NULL, NO_SCHEME "\"mirror-1.example.com:5000\"" EITHER},
         {"://h", NULL, NO_SCHEME "\"://h\"" EITHER},
@@ -48,14 +49,20 @@ static void mirror_validate__texts(void **state)
         {"http://foo@mirror-1.example.com/", NULL,
          "invalid mirror: username/password not allowed in URI \"http://foo:xxxxx@mirror-1.example.com/\""},
         {"http://@h", NULL, "invalid mirror: username/password not allowed in URI \"http://:xxxxx@h\""},
-        {"https://h:x", NULL, "invalid mirror: \"https://h:x\" is not a valid URI: parse \"https://h:x\": invalid port \":x\" after host"},
+        {"https://h:x", NULL,
+         "invalid mirror: \"https://h:x\" is not a valid URI: parse \"https://h:x\": invalid port \":x\" "
+         "after host"},
         {"https://h/%zz", NULL,
-         "invalid mirror: \"https://h/%zz\" is not a valid URI: parse \"https://h/%zz\": invalid URL escape \"%zz\""},
+         "invalid mirror: \"https://h/%zz\" is not a valid URI: parse \"https://h/%zz\": invalid URL escape "
+         "\"%zz\""},
         {"https://a b", NULL,
-         "invalid mirror: \"https://a b\" is not a valid URI: parse \"https://a b\": invalid character \" \" in host name"},
-        {"https://[::1", NULL, "invalid mirror: \"https://[::1\" is not a valid URI: parse \"https://[::1\": missing ']' in host"},
+         "invalid mirror: \"https://a b\" is not a valid URI: parse \"https://a b\": invalid character \" \" "
+         "in host name"},
+        {"https://[::1", NULL,
+         "invalid mirror: \"https://[::1\" is not a valid URI: parse \"https://[::1\": missing ']' in host"},
         {"https://h\n", NULL,
-         "invalid mirror: \"https://h\\n\" is not a valid URI: parse \"https://h\\n\": net/url: invalid control character in URL"},
+         "invalid mirror: \"https://h\\n\" is not a valid URI: parse \"https://h\\n\": net/url: invalid "
+         "control character in URL"},
     };
     for (size_t i = 0; i < DV_COUNT(rows); i++) {
         DV_AUTOFREE char *got = NULL;
@@ -63,7 +70,8 @@ static void mirror_validate__texts(void **state)
         int r = dv_mirror_validate(rows[i].input, &got, &err);
         if (rows[i].normal ? r != 0 || strcmp(got, rows[i].normal) != 0
                            : r != DAVIT_EINVAL || strcmp(davit_error_message(err), rows[i].error) != 0)
-            fail_msg("\"%s\": expected %s, got %s", rows[i].input, rows[i].normal ? rows[i].normal : rows[i].error,
+            fail_msg("\"%s\": expected %s, got %s", rows[i].input,
+                     rows[i].normal ? rows[i].normal : rows[i].error,
                      r == 0 ? got : davit_error_message(err));
     }
 }

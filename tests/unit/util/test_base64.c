@@ -15,9 +15,15 @@ static void base64__known_vectors_both_ways(void **state)
         const char *plain, *text;
         bool url;
     } rows[] = {
-        {"", "", false},           {"f", "Zg==", false},         {"fo", "Zm8=", false},
-        {"foo", "Zm9v", false},    {"foob", "Zm9vYg==", false},  {"fooba", "Zm9vYmE=", false},
-        {"foobar", "Zm9vYmFy", false}, {"u:p", "dTpw", false},   {"\xfb\xff\xbe", "+/++", false},
+        {"", "", false},
+        {"f", "Zg==", false},
+        {"fo", "Zm8=", false},
+        {"foo", "Zm9v", false},
+        {"foob", "Zm9vYg==", false},
+        {"fooba", "Zm9vYmE=", false},
+        {"foobar", "Zm9vYmFy", false},
+        {"u:p", "dTpw", false},
+        {"\xfb\xff\xbe", "+/++", false},
         {"\xfb\xff\xbe", "-_--", true},
     };
     for (size_t i = 0; i < DV_COUNT(rows); i++) {
@@ -40,9 +46,22 @@ static void base64__nul_bytes_survive(void **state)
 
 static void base64_decode__refuses_all_else(void **state)
 {
-    static const char *const rows[] = {"Z",     "Zg",   "Zg=",      "=",        "====",  "Z===",  "Zg==Zg==",
-                                       "Zm9v\n", "Zm 9", "Zm9-",     "Zm9_",     "Z=g=",  "Zg=v",  "Zm8=Zm8=",
-                                       "\xc3\xa4" "bc"};
+    static const char *const rows[] = {"Z",
+                                       "Zg",
+                                       "Zg=",
+                                       "=",
+                                       "====",
+                                       "Z===",
+                                       "Zg==Zg==",
+                                       "Zm9v\n",
+                                       "Zm 9",
+                                       "Zm9-",
+                                       "Zm9_",
+                                       "Z=g=",
+                                       "Zg=v",
+                                       "Zm8=Zm8=",
+                                       "\xc3\xa4"
+                                       "bc"};
     for (size_t i = 0; i < DV_COUNT(rows); i++) {
         DV_AUTO(dv_buf) plain = DV_BUF_INIT(100);
         if (dv_base64_decode(&plain, rows[i], strlen(rows[i]), false))
