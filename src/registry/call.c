@@ -300,9 +300,13 @@ static void challenged(dv_call *c, dv_response *response)
     const char *scopes[] = {c->without_scope ? NULL : reg->pull_scope, NULL};
     dv_auth_step step;
     DV_AUTO(dv_token_request) wanted = DV_TOKEN_REQUEST_INIT;
+    int r = 0;
+    if (!reg->challenged && strcmp(response->url.scheme, reg->endpoint.url.scheme) != 0)
+        r = dv_authorizer_set_origin(reg->authorizer, &response->url, &err); /* the plain side of an insecure host */
     c->auth_rounds++;
     reg->challenged = true;
-    int r = dv_authorizer_challenged(reg->authorizer, &response->headers, scopes, &c->sent, dv_clock_ms(), &step, &wanted,
+    if (r == 0)
+        r = dv_authorizer_challenged(reg->authorizer, &response->headers, scopes, &c->sent, dv_clock_ms(), &step, &wanted,
                                      &err);
     if (r < 0) {
         /* No credentials fit: what the registry says is the better reason, when it says something. */
