@@ -114,7 +114,7 @@ static void run_start(dv_task *task)
     blob_stream *b = of(task, offsetof(blob_stream, start));
     const dv_blob_range range = {.asked = b->passed > 0, .first = b->passed, .last = DAVIT_SIZE_UNKNOWN};
     davit_error *err = NULL;
-    int r = dv_blob_get_start(b->registry, b->digest, DAVIT_SIZE_UNKNOWN, &range, &handler, b, &b->get, &err);
+    int r = dv_blob_get_start(b->registry, b->digest, DAVIT_SIZE_UNKNOWN, /* document= */ false, &range, &handler, b, &b->get, &err);
     if (r < 0)
         on_done(b, r, false, err);
 }

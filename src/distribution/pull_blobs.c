@@ -193,7 +193,8 @@ static int prepare(fetch *f, dv_registry *reg, bool quiet, davit_error **err)
             f->pull->result.present_bytes += blob->size;
             continue;
         }
-        f->watches[f->count] = (dv_watch){.events = f->events, .descriptor = blob, .registry = reg};
+        f->watches[f->count] = (dv_watch){
+            .events = f->events, .descriptor = blob, .registry = reg, .document = w->is_config[i]};
         f->blob[f->count++] = i;
         f->config_left += w->is_config[i];
     }

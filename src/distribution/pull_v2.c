@@ -495,7 +495,7 @@ static void count_documents(dv_pull *p, const dv_wanted *w)
     }
 }
 
-static void count_dry_run(dv_pull *p, const dv_wanted *w)
+static void count_blobs(dv_pull *p, const dv_wanted *w)
 {
     for (size_t i = 0; i < w->blob_count; i++) {
         *(w->present[i] ? &p->result.present_count : &p->result.fetched_count) += 1;
@@ -562,14 +562,15 @@ int dv_pull_reference(dv_pull *p, dv_registry *reg, const davit_reference *ref, 
     if (r < 0)
         return r;
     count_documents(p, &w);
-    if (dry)
-        count_dry_run(p, &w);
-    else if (everything_is_here(&w) && is_recorded(p, ref, &w))
-        count_dry_run(p, &w);
+    bool nothing_to_do = !dry && everything_is_here(&w) && is_recorded(p, ref, &w);
+    if (dry || nothing_to_do)
+        count_blobs(p, &w);
     else
         r = take(p, reg, ref, &w, one, err);
     if (r < 0)
         return r;
+    if (nothing_to_do)
+        dv_lease_sweep_some(p->store); /* an earlier pull may have been killed after its record */
     p->result.digest = target.digest;
     p->result.tag_count++;
     if (!dry)

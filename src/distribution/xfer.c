@@ -224,6 +224,7 @@ static dv_xfer *xfer_new(dv_transfers *t, dv_watch *w)
     x->descriptor = *w->descriptor;
     x->descriptor.media_type = x->media_type;
     x->descriptor.artifact_type = NULL;
+    x->document = w->document;
     x->small = x->descriptor.size < DV_SMALL_BLOB;
     x->state = DV_XFER_DOWNLOADING;
     x->next = t->active;

@@ -46,6 +46,7 @@ struct dv_watch {
     dv_queue *events;
     const davit_descriptor *descriptor; /* borrowed; its size is known */
     dv_registry *registry;              /* borrowed: where to get it if nobody does yet */
+    bool document;                      /* JSON: may come gzipped */
     bool ended;
     /* Result, set before the last event: */
     bool transferred;                   /* bytes came over the network for it */

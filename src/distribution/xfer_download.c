@@ -68,6 +68,7 @@ struct dv_download {
     dv_timer pause;
     uint64_t pause_until_ms;
     davit_error *last_error;
+    davit_error *cause;     /* what broke the last attempt */
     bool abandoned, stopping;
 
     /* Worker's side; the loop looks only when no work is on the strand. */
@@ -102,6 +103,7 @@ static void download_free(dv_download *d)
     dv_spans_clear(&d->gaps);
     dv_spans_clear(&d->opened_gaps);
     davit_error_free(d->last_error);
+    davit_error_free(d->cause);
     davit_error_free(d->err);
     dv_strand_free(d->strand);
     dv_store_unref(d->store);
@@ -369,6 +371,12 @@ static void restart(dv_download *d, int r, davit_error *err)
 {
     close_streams(d);
     if (!may_discard(d)) {
+        /* Why the bytes had to be asked for again says more than that they are not to be had in parts. */
+        if (d->cause && r != DAVIT_EDIGEST) {
+            davit_error_free(err);
+            err = DV_STEAL(d->cause);
+            r = dv_error_wrap(&err, davit_error_code(err), "the registry does not resume");
+        }
         download_end(d, r, err);
         return;
     }
@@ -548,7 +556,7 @@ static int stream_open(dv_download *d, davit_error **err)
     d->active++;
     if (large && !d->measured)
         d->measuring = true;
-    int r = dv_blob_get_start(d->xfer->registry, &desc->digest, desc->size, &range, &stream_handler, s, &s->get, err);
+    int r = dv_blob_get_start(d->xfer->registry, &desc->digest, desc->size, d->xfer->document, &range, &stream_handler, s, &s->get, err);
     if (r < 0)
         stream_close(s);
     return r;
@@ -628,7 +636,8 @@ static void attempt_failed(dv_download *d, int r, davit_error *err)
         return;
     }
     dv_trace(XFER, "%s: attempt %u: %s", d->descriptor.digest.text, d->attempt, davit_error_message(err));
-    davit_error_free(err);
+    davit_error_free(d->cause);
+    d->cause = err;
     if (d->active > 0)
         return;
     d->attempt++;

@@ -23,7 +23,7 @@ struct dv_xfer {
     char *media_type;
     davit_descriptor descriptor;       /* own copy */
     dv_download *download;             /* NULL while waiting for a slot */
-    bool small, has_slot, transferred;
+    bool small, document, has_slot, transferred;
     dv_xfer_state state;
     uint64_t current;                  /* latest count */
     uint64_t reported, reported_ms;    /* of the last count that went out */

@@ -470,7 +470,7 @@ int dv_exchange_start(dv_http_client *c, const dv_exchange_spec *spec, dv_exchan
     x->handler = spec->handler;
     x->user = spec->user;
     x->watchdog.fire = watch;
-    x->decode = !spec->http1_only;
+    x->decode = spec->decode;
     x->deny_private = spec->deny_private;
     DV_AUTO(dv_buf) host = DV_BUF_INIT(DV_URL_MAX);
     dv_url_origin_text(spec->url, &host);

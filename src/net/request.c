@@ -22,7 +22,7 @@ struct dv_request {
     dv_url origin; /* of the first hop */
     const void *body;
     size_t body_size, body_max;
-    bool blob, large, verify_tls, deny_private, trust_hops;
+    bool blob, decode, large, verify_tls, deny_private, trust_hops;
     unsigned hops;
     bool redirecting, streaming;
     dv_response response;
@@ -112,10 +112,12 @@ static int on_head(void *user, int status, const char *reason, const dv_headers 
         q->response.through_proxy = dv_exchange_uses_proxy(q->exchange);
         q->response.peer_private = dv_exchange_peer_is_private(q->exchange);
     }
-    q->redirecting = is_redirect(status) && dv_headers_get(headers, "Location");
+    q->redirecting = is_redirect(status);
+    if (q->redirecting && !dv_headers_get(headers, "Location"))
+        return dv_error_set(err, DAVIT_EPROTOCOL, "%s: redirect (%d) without a Location", q->response.url.host, status);
     if (q->redirecting)
         return 0;
-    bool success = status >= 200 && status < 400;
+    bool success = status < 300;
     dv_buf_clear(&q->response.body);
     q->response.body = (dv_buf)DV_BUF_INIT(success ? q->body_max : DV_ERROR_BODY_MAX);
     r = q->handler->on_head ? q->handler->on_head(q->user, &q->response, err) : 0;
@@ -131,7 +133,7 @@ static int on_body(void *user, const void *bytes, size_t size, davit_error **err
     if (q->streaming)
         return q->handler->on_body(q->user, bytes, size, err);
     dv_buf *body = &q->response.body;
-    bool success = q->response.status < 400;
+    bool success = q->response.status < 300;
     if (!success && body->size + size > body->max)
         size = body->max - body->size; /* the rest of an error's body is not read: see below */
     dv_buf_append(body, bytes, size);
@@ -177,7 +179,7 @@ static void on_done(void *user, int r, davit_error *err)
     dv_request *q = user;
     q->exchange = NULL;
     /* Enough of an error's body was read: what is there serves as the whole. */
-    if (r == DAVIT_ETOOBIG && !err && q->response.status >= 400)
+    if (r == DAVIT_ETOOBIG && !err && q->response.status >= 300)
         r = 0;
     if (r == 0 && q->redirecting) {
         r = next_hop(q, &err);
@@ -216,6 +218,7 @@ static int start_hop(dv_request *q, const dv_url *url, davit_error **err)
                                  .body = q->body,
                                  .body_size = q->body_size,
                                  .http1_only = q->blob,
+                                 .decode = q->decode,
                                  .large = q->large,
                                  .verify_tls = q->verify_tls,
                                  .deny_private = q->deny_private,
@@ -237,6 +240,7 @@ int dv_request_start(dv_http_client *c, const dv_request_spec *spec, dv_request 
     q->body_size = spec->body_size;
     q->body_max = spec->body_max;
     q->blob = spec->blob;
+    q->decode = spec->decode;
     q->large = spec->large;
     q->verify_tls = spec->verify_tls;
     q->deny_private = spec->deny_private;

@@ -50,7 +50,9 @@ typedef struct dv_request_spec {
     const void *body;          /* borrowed until the end */
     size_t body_size;
     size_t body_max;           /* ceiling of a collected body of a success; errors have DV_ERROR_BODY_MAX */
-    bool blob, large;
+    bool blob;                 /* HTTP/1.1 on a connection of its own */
+    bool decode;               /* undo gzip (documents) */
+    bool large;                /* expect a large body */
     bool verify_tls;
     bool deny_private;         /* the first hop already must be public */
     bool trust_hops;           /* the registry itself is private: hops may be too, without asking */

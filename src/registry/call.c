@@ -82,7 +82,7 @@ static int on_head(void *user, const dv_response *response, davit_error **err)
 {
     dv_call *c = user;
     dv_call_note_peer(c, response);
-    bool answer = response->status < 400 || (c->any_status && response->status != 401);
+    bool answer = response->status < 300 || (c->any_status && response->status != 401);
     return answer && c->handler->on_head ? c->handler->on_head(c->user, response, err) : 0;
 }
 
@@ -114,9 +114,12 @@ void dv_call_answered(dv_call *c, dv_response *response)
         challenged(c, response);
         return;
     }
-    if (response->status >= 400 && !c->any_status) {
-        int r = dv_error_body_set(&err, response->status, &response->headers, dv_buf_text(&response->body),
-                                  response->body.size);
+    if (response->status >= 300 && !c->any_status) {
+        int r = response->status >= 400
+                    ? dv_error_body_set(&err, response->status, &response->headers, dv_buf_text(&response->body),
+                                        response->body.size)
+                    : dv_error_set(&err, DAVIT_EPROTOCOL, "received unexpected HTTP status: %d %s", response->status,
+                                   dv_http_reason(response->status));
         dv_call_failed(c, r, err);
         return;
     }
@@ -191,6 +194,7 @@ int dv_call_send(dv_call *c, bool tls, bool credentials, const dv_request_handle
                                 .headers = &headers,
                                 .body_max = c->body_max,
                                 .blob = c->blob,
+                                .decode = !c->encoded,
                                 .large = c->large,
                                 .verify_tls = !c->registry->endpoint.insecure,
                                 .handler = handler,
@@ -262,6 +266,7 @@ int dv_call_start(dv_registry *reg, const dv_call_spec *spec, dv_call **out, dav
     c->body_max = spec->body_max;
     c->blob = spec->blob;
     c->large = spec->large;
+    c->encoded = spec->encoded;
     c->any_status = spec->any_status;
     c->without_scope = spec->without_scope;
     c->attempts = spec->attempts;

@@ -26,7 +26,8 @@ typedef struct dv_call_spec {
     const char *const *accept;     /* media types, ends with NULL; or NULL */
     const char *range;             /* Range header, or NULL; copied */
     size_t body_max;
-    bool blob, large;
+    bool blob, large;              /* as in dv_request_spec */
+    bool encoded;                  /* the body stays as it comes: no gzip is undone */
     bool any_status;               /* an error status is an answer like any other (ping) */
     bool without_scope;            /* ask for a token without scopes */
     uint32_t attempts;             /* 0: the client's policy; 1: never repeated */

@@ -15,7 +15,6 @@
 #define FIRST_BYTE_TIMEOUT_MS 30000
 #define STALL_TIMEOUT_MS 30000
 #define MIN_RATE 1024
-#define MIN_RATE_WINDOW_MS 60000
 #define DOWNLOAD_ATTEMPTS 5
 #define RETRY_DELAY_MS 500
 #define RETRY_DELAY_MAX_MS 10000
@@ -55,7 +54,7 @@ static void set_limits(davit_client *c, const davit_client_options *o)
         .first_byte_timeout_ms = or_default(o->first_byte_timeout_ms, FIRST_BYTE_TIMEOUT_MS),
         .stall_timeout_ms = or_default(o->stall_timeout_ms, STALL_TIMEOUT_MS),
         .min_rate = or_default(o->min_rate, MIN_RATE),
-        .min_rate_window_ms = or_default(o->min_rate_window_ms, MIN_RATE_WINDOW_MS),
+        .min_rate_window_ms = or_default(o->min_rate_window_ms, 2 * or_default(o->stall_timeout_ms, STALL_TIMEOUT_MS)),
     };
     c->retry = (dv_retry_policy){
         .attempts = or_default(o->max_download_attempts, DOWNLOAD_ATTEMPTS),

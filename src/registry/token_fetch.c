@@ -144,6 +144,7 @@ static int send_request(dv_token_fetch *f, davit_error **err)
                                 .body = t->post ? t->body.text : NULL,
                                 .body_size = t->post ? t->body.size : 0,
                                 .body_max = DV_TOKEN_ANSWER_MAX,
+                                .decode = true,
                                 .verify_tls = !reg->endpoint.insecure,
                                 .deny_private = elsewhere && reg->host->peer_known && !reg->host->peer_private,
                                 .trust_hops = reg->host->peer_known && reg->host->peer_private,

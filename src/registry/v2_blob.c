@@ -28,7 +28,7 @@ static int on_head(void *user, const dv_response *response, davit_error **err)
     }
     uint64_t length = DAVIT_SIZE_UNKNOWN;
     const char *text = dv_headers_get(&response->headers, "Content-Length");
-    if (text)
+    if (text && !dv_headers_get(&response->headers, "Content-Encoding"))
         dv_str_to_u64(text, &length);
     r = get->handler->on_answer(get->user, answer, length, err);
     return r < 0 ? r : 1;
@@ -63,7 +63,7 @@ static void blob_path(const dv_registry *reg, const davit_digest *digest, dv_buf
     dv_buf_printf(out, "v2/%s/blobs/%s", reg->path, digest->text);
 }
 
-int dv_blob_get_start(dv_registry *reg, const davit_digest *digest, uint64_t size, const dv_blob_range *range,
+int dv_blob_get_start(dv_registry *reg, const davit_digest *digest, uint64_t size, bool document, const dv_blob_range *range,
                       const dv_blob_handler *handler, void *user, dv_blob_get **out, davit_error **err)
 {
     DV_AUTO(dv_buf) path = DV_BUF_INIT(DV_URL_MAX);
@@ -84,7 +84,8 @@ int dv_blob_get_start(dv_registry *reg, const davit_digest *digest, uint64_t siz
                               .path = dv_buf_text(&path),
                               .range = range->asked ? dv_buf_text(&asked) : NULL,
                               .blob = true,
-                              .large = size >= LARGE_BLOB,
+                              .large = size != DAVIT_SIZE_UNKNOWN && size >= LARGE_BLOB,
+                              .encoded = !document,
                               .attempts = 1,
                               .handler = &call_handler,
                               .user = get,

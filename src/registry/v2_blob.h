@@ -27,8 +27,11 @@ typedef struct dv_blob_range {
     uint64_t last;    /* DAVIT_SIZE_UNKNOWN: to the end */
 } dv_blob_range;
 
-/* Threads: loop. size is the blob's or DAVIT_SIZE_UNKNOWN. On failure no callback is called. */
-int dv_blob_get_start(dv_registry *reg, const davit_digest *digest, uint64_t size, const dv_blob_range *range,
+/*
+ * Threads: loop. size is the blob's or DAVIT_SIZE_UNKNOWN. document: JSON, which some registries gzip unasked (quirks.md); it is
+ * decoded and counts as it is then. On failure no callback is called.
+ */
+int dv_blob_get_start(dv_registry *reg, const davit_digest *digest, uint64_t size, bool document, const dv_blob_range *range,
                       const dv_blob_handler *handler, void *user, dv_blob_get **out, davit_error **err);
 /* Threads: loop. No further callback. Not from within one of its own callbacks. */
 void dv_blob_get_cancel(dv_blob_get *get);

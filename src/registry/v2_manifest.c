@@ -40,6 +40,14 @@ static int take_media_type(const dv_response *res, char **out, davit_error **err
     return *out ? 0 : dv_error_oom(err);
 }
 
+static int parse_told_digest(const char *text, davit_digest *out, davit_error **err)
+{
+    DV_AUTOPTR(davit_error) why = NULL;
+    if (davit_digest_parse(text, out, &why) < 0)
+        return dv_error_set(err, DAVIT_EPROTOCOL, "Docker-Content-Digest: %s", davit_error_message(why));
+    return 0;
+}
+
 /* 1: the header block of a HEAD says everything; 0: a GET is needed. */
 static int read_head(const dv_response *res, dv_manifest_answer *a, davit_error **err)
 {
@@ -52,9 +60,9 @@ static int read_head(const dv_response *res, dv_manifest_answer *a, davit_error 
         return r;
     if (!a->media_type[0])
         return dv_error_set(err, DAVIT_EPROTOCOL, "missing or empty Content-Type header");
-    r = davit_digest_parse(digest, &a->digest, err);
+    r = parse_told_digest(digest, &a->digest, err);
     if (r < 0)
-        return dv_error_wrap(err, r, "Docker-Content-Digest");
+        return r;
     if (!length || !dv_str_to_u64(length, &a->size))
         return dv_error_set(err, DAVIT_EPROTOCOL, "missing or empty Content-Length header");
     return 1;
@@ -101,9 +109,9 @@ int dv_v2_manifest_get(dv_registry *reg, const char *name, const davit_digest *e
     if (expected) {
         wanted = *expected;
     } else if (told && *told) {
-        r = davit_digest_parse(told, &wanted, err);
+        r = parse_told_digest(told, &wanted, err);
         if (r < 0)
-            return dv_error_wrap(err, r, "Docker-Content-Digest");
+            return r;
     }
     davit_digest_algorithm algorithm = wanted.algorithm ? wanted.algorithm : DAVIT_SHA256;
     r = davit_digest_of(algorithm, dv_buf_text(&res.body), res.body.size, &a.digest, err);

@@ -10,6 +10,7 @@
 #include "util/clock.h"
 #include "util/file.h"
 #include "util/hex.h"
+#include "util/log.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -156,6 +157,15 @@ static int sweep_orphans(dv_store *s, size_t *removed, davit_error **err)
     return r < 0 ? r : dv_db_commit(&tx, err);
 }
 
+void dv_lease_sweep_some(dv_store *s)
+{
+    size_t removed = 0;
+    davit_error *err = NULL;
+    if (sweep_files(s, &removed, &err) < 0)
+        dv_warn("%s", davit_error_message(err));
+    davit_error_free(err);
+}
+
 int dv_lease_sweep(dv_store *s, size_t *out_removed, davit_error **err)
 {
     size_t total = 0, removed = 0;
@@ -258,6 +268,7 @@ void dv_lease_release(dv_lease *l)
     lease_path(l->name, path);
     unlinkat(s->dirfd, path, 0);
     dv_close(&l->fd);
+    dv_lease_sweep_some(s); /* of those that died meanwhile, so that the last to leave leaves nothing */
     dv_store_unref(s);
     free(l);
 }

@@ -49,6 +49,8 @@ int dv_lease_open(dv_store *s, dv_lease **out, davit_error **err);
 int dv_lease_add(dv_lease *l, const davit_digest *digests, size_t count, davit_error **err);
 void dv_lease_release(dv_lease *l); /* NULL is fine */
 DV_DEFINE_AUTOPTR(dv_lease, dv_lease_release)
+/* Remove up to DV_LEASE_SWEEP_MAX dead leases. Reads one directory; nothing is written when there are none. */
+void dv_lease_sweep_some(dv_store *s);
 /* Remove files and rows of all dead leases, and rows without a file. out_removed may be NULL. For prune. */
 int dv_lease_sweep(dv_store *s, size_t *out_removed, davit_error **err);
 
