@@ -125,7 +125,7 @@ unsigned dv_xfer_connections(const dv_xfer *x)
     unsigned limit = t->client->downloads;
     if (!limit)
         return UINT32_MAX;
-    unsigned others = t->small_running + t->large_running - 1;
+    unsigned others = t->small_running + t->large_running - x->has_slot;
     return limit > others ? limit - others : 1;
 }
 
@@ -171,18 +171,26 @@ static void run_waiting(dv_transfers *t)
     }
 }
 
+static void give_slot_back(dv_xfer *x)
+{
+    if (x->has_slot)
+        *(x->small ? &x->manager->small_running : &x->manager->large_running) -= 1;
+    x->has_slot = false;
+}
+
+void dv_xfer_downloaded(dv_xfer *x)
+{
+    give_slot_back(x);
+    run_waiting(x->manager);
+}
+
 static void xfer_free(dv_xfer *x)
 {
-    dv_transfers *t = x->manager;
     *x->link = x->next;
     if (x->next)
         x->next->link = x->link;
-    if (x->has_slot && x->small)
-        t->small_running--;
-    else if (x->has_slot)
-        t->large_running--;
-    else
-        unlink_waiting(x);
+    give_slot_back(x);
+    unlink_waiting(x);
     free(x->media_type);
     free(x);
 }
@@ -275,7 +283,8 @@ static void detach_watch(dv_watch *w)
     w->ended = true;
     if (x->watches && x->registry != w->registry)
         return;
-    if (x->download)
+    bool started = x->download != NULL;
+    if (started)
         dv_download_abandon(x->download);
     x->download = NULL;
     if (!x->watches) {
@@ -284,7 +293,7 @@ static void detach_watch(dv_watch *w)
         return;
     }
     x->registry = x->watches->registry;
-    if (x->has_slot) {
+    if (started) {
         davit_error *err = NULL;
         int r = dv_download_start(x, &x->download, &err);
         if (r < 0)

@@ -679,6 +679,7 @@ static void finish(dv_download *d)
     dv_xfer_count(d->xfer, d->have);
     dv_xfer_set_state(d->xfer, DV_XFER_VERIFYING);
     start_job(d, run_commit, on_committed);
+    dv_xfer_downloaded(d->xfer);
 }
 
 /* Threads: worker: nothing is left on the strand behind it. */

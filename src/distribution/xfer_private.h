@@ -34,6 +34,8 @@ struct dv_xfer {
 void dv_xfer_set_state(dv_xfer *x, dv_xfer_state state);
 void dv_xfer_retrying(dv_xfer *x, unsigned seconds);
 void dv_xfer_count(dv_xfer *x, uint64_t current);
+/* Every byte is here: others may start while this one is checked and synced (pull.md 7.2). */
+void dv_xfer_downloaded(dv_xfer *x);
 /* The transfer is over; takes err. x is gone. */
 void dv_xfer_end(dv_xfer *x, int r, davit_error *err);
 /* The connections this blob may use now, at least 1. */
