@@ -59,7 +59,8 @@ static int on_answer(void *user, dv_range_answer answer, uint64_t length, davit_
 {
     blob_stream *b = user;
     if (b->passed > 0 && answer == DV_RANGE_WHOLE)
-        return dv_error_set(err, DAVIT_EPROTOCOL, "the registry ignores ranges, and %zu bytes were passed on already",
+        return dv_error_set(err, DAVIT_EPROTOCOL,
+                            "the registry ignores ranges, and %zu bytes were passed on already",
                             (size_t)b->passed);
     return 0;
 }
@@ -114,7 +115,8 @@ static void run_start(dv_task *task)
     blob_stream *b = of(task, offsetof(blob_stream, start));
     const dv_blob_range range = {.asked = b->passed > 0, .first = b->passed, .last = DAVIT_SIZE_UNKNOWN};
     davit_error *err = NULL;
-    int r = dv_blob_get_start(b->registry, b->digest, DAVIT_SIZE_UNKNOWN, /* document= */ false, &range, &handler, b, &b->get, &err);
+    int r = dv_blob_get_start(b->registry, b->digest, DAVIT_SIZE_UNKNOWN, /* document= */ false, &range,
+                              &handler, b, &b->get, &err);
     if (r < 0)
         on_done(b, r, false, err);
 }
@@ -209,7 +211,8 @@ static int run(blob_stream *b, davit_error **err)
         if (b->passed - before >= DV_RETRY_PROGRESS_BYTES)
             n = 1;
         dv_random_bytes(&jitter, sizeof(jitter));
-        int64_t delay = b->callback_failed || b->refused ? -1 : dv_retry_delay_ms(&c->retry, n + 1, why, jitter);
+        int64_t delay =
+            b->callback_failed || b->refused ? -1 : dv_retry_delay_ms(&c->retry, n + 1, why, jitter);
         if (delay < 0)
             return dv_error_move(err, &why, r);
         r = wait_ms(c, delay, err);

@@ -20,8 +20,8 @@ static bool hides(const davit_error *first, const davit_error *later)
     return first && first->kind == DV_ERROR_TRANSPORT && later && later->code == DAVIT_ENOTFOUND;
 }
 
-int dv_endpoint_loop(davit_client *c, const davit_reference *ref, int (*ask)(dv_registry *, void *, davit_error **),
-                     void *user, davit_error **err)
+int dv_endpoint_loop(davit_client *c, const davit_reference *ref,
+                     int (*ask)(dv_registry *, void *, davit_error **), void *user, davit_error **err)
 {
     DV_AUTO(dv_endpoints) endpoints = DV_ENDPOINTS_INIT;
     int r = dv_endpoints_for_pull(c->service, davit_reference_domain(ref), &endpoints, err);
@@ -38,7 +38,8 @@ int dv_endpoint_loop(davit_client *c, const davit_reference *ref, int (*ask)(dv_
             return 0;
         bool more = i + 1 < endpoints.count && dv_fallback_continue(why, endpoint->mirror);
         if (more)
-            dv_log(DAVIT_LOG_INFO, "%s: %s; trying the next endpoint", endpoint->url.host, davit_error_message(why));
+            dv_log(DAVIT_LOG_INFO, "%s: %s; trying the next endpoint", endpoint->url.host,
+                   davit_error_message(why));
         if (hides(last, why))
             dv_error_wrap(&why, r, "%s; then", davit_error_message(last));
         davit_error_free(last);

@@ -13,6 +13,7 @@
  * Threads: a caller's; blocks.
  */
 int dv_endpoint_loop(davit_client *c, const davit_reference *ref,
-                     int (*ask)(dv_registry *reg, void *user, davit_error **err), void *user, davit_error **err);
+                     int (*ask)(dv_registry *reg, void *user, davit_error **err), void *user,
+                     davit_error **err);
 
 #endif

@@ -39,8 +39,9 @@ int dv_fallback_translate(davit_error **err, const davit_reference *ref)
         return e->code;
     const char *name = davit_reference_familiar_name(ref);
     if (strcmp(e->registry_code, "DENIED") == 0)
-        return dv_error_wrap(err, e->code,
-                             "pull access denied for %s, repository does not exist or may require 'docker login'", name);
+        return dv_error_wrap(
+            err, e->code,
+            "pull access denied for %s, repository does not exist or may require 'docker login'", name);
     if (strcmp(e->registry_code, "MANIFEST_UNKNOWN") == 0)
         return dv_error_wrap(err, e->code, "manifest for %s not found", davit_reference_familiar(ref));
     if (strcmp(e->registry_code, "NAME_UNKNOWN") == 0)

@@ -81,7 +81,8 @@ static bool add_aux(dv_json *object, const char *text)
 {
     const dv_json_limits limits = {.max_bytes = TEXT_MAX};
     dv_json *aux = NULL;
-    return dv_json_parse(text, strlen(text), &limits, NULL, &aux, NULL) == 0 && dv_json_set(object, "aux", aux);
+    return dv_json_parse(text, strlen(text), &limits, NULL, &aux, NULL) == 0 &&
+           dv_json_set(object, "aux", aux);
 }
 
 char *davit_progress_to_json(const davit_progress *e, unsigned width)

@@ -118,9 +118,11 @@ static int check_arguments(const davit_reference *ref, const davit_pull_options 
     const uint32_t known = DAVIT_PULL_ALL_TAGS | DAVIT_PULL_ALL_PLATFORMS | DAVIT_PULL_DRY_RUN;
     bool all_tags = o->flags & DAVIT_PULL_ALL_TAGS;
     if (o->version != DAVIT_PULL_OPTIONS_VERSION || o->flags & ~known)
-        return dv_error_set(err, DAVIT_EINVAL, "unknown pull options (version %u, flags 0x%x)", o->version, o->flags);
+        return dv_error_set(err, DAVIT_EINVAL, "unknown pull options (version %u, flags 0x%x)", o->version,
+                            o->flags);
     if (davit_reference_is_name_only(ref) != all_tags)
-        return dv_error_set(err, DAVIT_EINVAL, all_tags ? "tag can't be used with all tags: %s" : "no tag in %s",
+        return dv_error_set(err, DAVIT_EINVAL,
+                            all_tags ? "tag can't be used with all tags: %s" : "no tag in %s",
                             davit_reference_familiar(ref));
     if (strcmp(davit_reference_familiar_name(ref), "scratch") == 0)
         return dv_error_set(err, DAVIT_EFORBIDDEN, "'scratch' is a reserved name");
@@ -159,7 +161,8 @@ int davit_pull(davit_client *client, const davit_reference *ref, const davit_pul
         return dv_error_move(err, &why, r);
     if (!(p.options->flags & DAVIT_PULL_DRY_RUN))
         dv_pull_message(&p, NULL, "Status: %s for %s",
-                        p.result.updated ? "Downloaded newer image" : "Image is up to date", davit_reference_familiar(ref));
+                        p.result.updated ? "Downloaded newer image" : "Image is up to date",
+                        davit_reference_familiar(ref));
     if (out)
         *out = p.result;
     return 0;

@@ -27,10 +27,10 @@ typedef struct fetch {
     dv_pull *pull;
     const dv_wanted *wanted;
     dv_queue *events;
-    dv_watch *watches;   /* one for each blob that is missing */
-    size_t *blob;        /* which one */
+    dv_watch *watches; /* one for each blob that is missing */
+    size_t *blob;      /* which one */
     size_t count, ended;
-    size_t config_left;  /* configs that have not ended */
+    size_t config_left; /* configs that have not ended */
     davit_error *layer_error, *config_error;
 } fetch;
 
@@ -68,7 +68,8 @@ static void tell(const fetch *f, const davit_descriptor *blob, const char *actio
     o->progress(&e, o->user_data);
 }
 
-static void tell_state(const fetch *f, const dv_watch *watch, const davit_descriptor *blob, const dv_xfer_event *event)
+static void tell_state(const fetch *f, const dv_watch *watch, const davit_descriptor *blob,
+                       const dv_xfer_event *event)
 {
     char text[64];
     switch (event->state) {
@@ -79,7 +80,8 @@ static void tell_state(const fetch *f, const dv_watch *watch, const davit_descri
         tell(f, blob, "Downloading", event);
         break;
     case DV_XFER_RETRYING:
-        snprintf(text, sizeof(text), "Retrying in %u second%s", event->seconds, event->seconds == 1 ? "" : "s");
+        snprintf(text, sizeof(text), "Retrying in %u second%s", event->seconds,
+                 event->seconds == 1 ? "" : "s");
         tell(f, blob, text, NULL);
         break;
     case DV_XFER_VERIFYING:
@@ -111,11 +113,14 @@ static void explain_config(davit_error **err, const dv_watch *watch, const davit
 {
     int code = davit_error_code(*err);
     if (code == DAVIT_EDIGEST) {
-        dv_error_set(err, code, "error pulling image configuration: image config verification failed for digest %s",
+        dv_error_set(err, code,
+                     "error pulling image configuration: image config verification failed for digest %s",
                      watch->descriptor->digest.text);
-    } else if (code != DAVIT_ECANCELLED && code != DAVIT_ENOSPACE && code != DAVIT_ESTORE && code != DAVIT_EIO) {
+    } else if (code != DAVIT_ECANCELLED && code != DAVIT_ENOSPACE && code != DAVIT_ESTORE &&
+               code != DAVIT_EIO) {
         unsigned attempts = watch->attempts < c->retry.attempts ? watch->attempts : c->retry.attempts + 1;
-        dv_error_wrap(err, code, "error pulling image configuration: download failed after attempts=%u", attempts);
+        dv_error_wrap(err, code, "error pulling image configuration: download failed after attempts=%u",
+                      attempts);
     }
     if (*err && code != DAVIT_ENOMEM)
         (*err)->kind = DV_ERROR_CONFIG_PULL;
@@ -193,8 +198,8 @@ static int prepare(fetch *f, dv_registry *reg, bool quiet, davit_error **err)
             f->pull->result.present_bytes += blob->size;
             continue;
         }
-        f->watches[f->count] = (dv_watch){
-            .events = f->events, .descriptor = blob, .registry = reg, .document = w->is_config[i]};
+        f->watches[f->count] =
+            (dv_watch){.events = f->events, .descriptor = blob, .registry = reg, .document = w->is_config[i]};
         f->blob[f->count++] = i;
         f->config_left += w->is_config[i];
     }

@@ -29,7 +29,7 @@ typedef struct dv_document {
 typedef struct dv_wanted_image {
     const davit_manifest *manifest; /* borrowed from a document */
     davit_digest digest;
-    davit_platform platform;        /* of its index entry; empty otherwise */
+    davit_platform platform; /* of its index entry; empty otherwise */
     bool through_index;
 } dv_wanted_image;
 
@@ -41,11 +41,12 @@ typedef struct dv_wanted {
     size_t image_count;
     davit_descriptor *blobs; /* configs and layers, each digest once; media types borrowed from documents */
     bool *is_config;
-    bool *present;           /* filled by dv_pull_look() */
+    bool *present; /* filled by dv_pull_look() */
     size_t blob_count;
 } dv_wanted;
 
-void dv_pull_message(const dv_pull *p, const char *id, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void dv_pull_message(const dv_pull *p, const char *id, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 void dv_pull_warn(const dv_pull *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* pull_v2.c: one reference (with tag or digest) from one registry. */

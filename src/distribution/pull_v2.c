@@ -5,12 +5,11 @@
  * Order (DESIGN 6): manifests into memory, a lease that names everything, manifests into the store, blobs, one sync, and last
  * the record, which moves the tag. Whatever stops in between leaves content to reuse and no tag that lies.
  */
+#include "distribution/document.h"
 #include "distribution/pull_private.h"
 #include "davit/image_config.h"
 #include "oci/manifest.h"
 #include "oci/media_type.h"
-#include "oci/schema1.h"
-#include "registry/v2_manifest.h"
 #include "store/image_store.h"
 #include "store/ingest.h"
 #include "store/metadata_store.h"
@@ -44,7 +43,8 @@ static davit_manifest *find_document(const dv_wanted *w, const davit_digest *dig
 }
 
 /* Takes the manifest over, also on failure. */
-static int keep_document(dv_wanted *w, davit_manifest *m, const davit_digest *digest, bool fetched, davit_error **err)
+static int keep_document(dv_wanted *w, davit_manifest *m, const davit_digest *digest, bool fetched,
+                         davit_error **err)
 {
     dv_document *grown = dv_realloc_array(w->documents, w->document_count + 1, sizeof(*grown));
     if (!grown) {
@@ -57,8 +57,8 @@ static int keep_document(dv_wanted *w, davit_manifest *m, const davit_digest *di
 }
 
 /* The bytes from the store, if it has them. 1: parsed; 0: not here (or damaged: then they are fetched again). */
-static int read_stored(const dv_pull *p, const davit_digest *digest, const char *media_type, davit_manifest **out,
-                       davit_error **err)
+static int read_stored(const dv_pull *p, const davit_digest *digest, const char *media_type,
+                       davit_manifest **out, davit_error **err)
 {
     DV_AUTO(dv_buf) bytes = DV_BUF_INIT(DAVIT_MANIFEST_MAX);
     DV_AUTOPTR(davit_error) why = NULL;
@@ -74,28 +74,9 @@ static int read_stored(const dv_pull *p, const davit_digest *digest, const char 
     return r == 0;
 }
 
-static int parse_answer(const dv_manifest_answer *a, const char *media_type, const char *ref_text, davit_manifest **out,
-                        davit_error **err)
-{
-    DV_AUTOPTR(davit_error) why = NULL;
-    int r = davit_manifest_parse(dv_buf_text(&a->bytes), a->bytes.size, a->media_type, out, &why);
-    if (r == DAVIT_EUNSUPPORTED && ref_text && strstr(davit_error_message(why), "schema 1 support has been removed"))
-        return dv_schema1_refuse(ref_text, err);
-    if (r < 0)
-        return dv_error_move(err, &why, r);
-    const char *got = davit_manifest_media_type(*out);
-    if (media_type && *media_type && strcmp(media_type, got) != 0) {
-        r = dv_error_set(err, DAVIT_EFORMAT, "manifest %s is %s where its descriptor says %s", a->digest.text, got,
-                         media_type);
-        davit_manifest_free(*out);
-        *out = NULL;
-    }
-    return r;
-}
-
 /* A manifest by digest: from memory, the store, or the registry. Borrowed from w. */
-static int get_document(dv_pull *p, dv_registry *reg, dv_wanted *w, const davit_descriptor *desc, const char *ref_text,
-                        davit_manifest **out, davit_error **err)
+static int get_document(dv_pull *p, dv_registry *reg, dv_wanted *w, const davit_descriptor *desc,
+                        const char *ref_text, davit_manifest **out, davit_error **err)
 {
     davit_manifest *m = find_document(w, &desc->digest);
     if (m) {
@@ -104,15 +85,8 @@ static int get_document(dv_pull *p, dv_registry *reg, dv_wanted *w, const davit_
     }
     int r = read_stored(p, &desc->digest, desc->media_type, &m, err);
     bool fetched = r == 0;
-    if (fetched) {
-        DV_AUTO(dv_manifest_answer) answer = DV_MANIFEST_ANSWER_INIT;
-        r = dv_v2_manifest_get(reg, desc->digest.text, &desc->digest, &answer, err);
-        if (r == 0 && desc->size != DAVIT_SIZE_UNKNOWN && desc->size != answer.size)
-            r = dv_error_set(err, DAVIT_EDIGEST, "manifest %s is %zu bytes long where its descriptor says %zu",
-                             desc->digest.text, (size_t)answer.size, (size_t)desc->size);
-        if (r == 0)
-            r = parse_answer(&answer, desc->media_type, ref_text, &m, err);
-    }
+    if (fetched)
+        r = dv_document_fetch(reg, desc, ref_text, &m, err);
     if (r >= 0)
         r = keep_document(w, m, &desc->digest, fetched, err);
     if (r == 0)
@@ -145,7 +119,8 @@ static bool tag_is_known(const dv_pull *p, const davit_reference *ref)
     return p->store && dv_reference_store_get(p->store, ref, &rows, NULL) == 0;
 }
 
-static int get_target_by_digest(dv_pull *p, dv_registry *reg, const davit_reference *ref, dv_wanted *w, davit_error **err)
+static int get_target_by_digest(dv_pull *p, dv_registry *reg, const davit_reference *ref, dv_wanted *w,
+                                davit_error **err)
 {
     davit_descriptor desc = {.media_type = "", .size = DAVIT_SIZE_UNKNOWN};
     davit_manifest *m = NULL;
@@ -168,7 +143,8 @@ static int get_target_by_digest(dv_pull *p, dv_registry *reg, const davit_refere
  * A tag that was pulled before is asked for by HEAD, which settles most pulls; one that is new by GET, since the manifest
  * will be needed: either way the first request is the question itself (DESIGN 5).
  */
-static int get_target_by_tag(dv_pull *p, dv_registry *reg, const davit_reference *ref, dv_wanted *w, davit_error **err)
+static int get_target_by_tag(dv_pull *p, dv_registry *reg, const davit_reference *ref, dv_wanted *w,
+                             davit_error **err)
 {
     const char *tag = davit_reference_tag(ref);
     DV_AUTO(dv_manifest_answer) answer = DV_MANIFEST_ANSWER_INIT;
@@ -178,23 +154,25 @@ static int get_target_by_tag(dv_pull *p, dv_registry *reg, const davit_reference
     if (r < 0)
         return r;
     if (answer.bytes.size == 0) {
-        davit_descriptor desc = {.media_type = answer.media_type, .digest = answer.digest, .size = answer.size};
+        davit_descriptor desc = {
+            .media_type = answer.media_type, .digest = answer.digest, .size = answer.size};
         return get_document(p, reg, w, &desc, davit_reference_text(ref), &m, err);
     }
-    r = parse_answer(&answer, NULL, davit_reference_text(ref), &m, err);
+    r = dv_document_parse(&answer, NULL, davit_reference_text(ref), &m, err);
     return r < 0 ? r : keep_document(w, m, &answer.digest, /* fetched= */ true, err);
 }
 
 /* --- choice -------------------------------------------------------------------------------------------------------- */
 
-static int add_image(dv_wanted *w, const davit_manifest *m, const davit_digest *digest, const davit_descriptor *entry,
-                     davit_error **err)
+static int add_image(dv_wanted *w, const davit_manifest *m, const davit_digest *digest,
+                     const davit_descriptor *entry, davit_error **err)
 {
     dv_wanted_image *grown = dv_realloc_array(w->images, w->image_count + 1, sizeof(*grown));
     if (!grown)
         return dv_error_oom(err);
     w->images = grown;
-    w->images[w->image_count] = (dv_wanted_image){.manifest = m, .digest = *digest, .through_index = entry != NULL};
+    w->images[w->image_count] =
+        (dv_wanted_image){.manifest = m, .digest = *digest, .through_index = entry != NULL};
     if (entry && entry->has_platform)
         w->images[w->image_count].platform = entry->platform;
     w->image_count++;
@@ -265,7 +243,8 @@ static int choose_all(dv_pull *p, dv_registry *reg, dv_wanted *w, const davit_ma
         if (r < 0)
             return r;
         if (w->document_count > DAVIT_MANIFEST_LAYERS_MAX)
-            return dv_error_set(err, DAVIT_ETOOBIG, "index of more than %d manifests", DAVIT_MANIFEST_LAYERS_MAX);
+            return dv_error_set(err, DAVIT_ETOOBIG, "index of more than %d manifests",
+                                DAVIT_MANIFEST_LAYERS_MAX);
     }
     return 0;
 }
@@ -280,7 +259,8 @@ static int add_blob(dv_wanted *w, const davit_descriptor *blob, bool config, dav
         if (davit_digest_equal(&w->blobs[i].digest, &blob->digest))
             return 0;
     if (config && blob->size > DAVIT_IMAGE_CONFIG_MAX)
-        return dv_error_set(err, DAVIT_ETOOBIG, "image configuration of %zu bytes is too long", (size_t)blob->size);
+        return dv_error_set(err, DAVIT_ETOOBIG, "image configuration of %zu bytes is too long",
+                            (size_t)blob->size);
     w->blobs[w->blob_count] = *blob;
     w->is_config[w->blob_count++] = config;
     return 0;
@@ -314,9 +294,10 @@ static int collect_blobs(dv_wanted *w, davit_error **err)
 
 static int foreign_system(davit_error **err, const char *os)
 {
-    return dv_error_set(err, DAVIT_EUNSUPPORTED,
-                        "image operating system \"%s\" cannot be used on this platform: operating system is not supported",
-                        os);
+    return dv_error_set(
+        err, DAVIT_EUNSUPPORTED,
+        "image operating system \"%s\" cannot be used on this platform: operating system is not supported",
+        os);
 }
 
 static bool is_host_system(const char *os)
@@ -343,7 +324,8 @@ static int check_manifest(const dv_pull *p, const dv_wanted_image *image, davit_
     return r;
 }
 
-static int read_config(const dv_pull *p, const davit_descriptor *config, davit_image_config **out, davit_error **err)
+static int read_config(const dv_pull *p, const davit_descriptor *config, davit_image_config **out,
+                       davit_error **err)
 {
     DV_AUTO(dv_buf) bytes = DV_BUF_INIT(DAVIT_IMAGE_CONFIG_MAX);
     int r = dv_content_read(p->store, &config->digest, DAVIT_IMAGE_CONFIG_MAX, &bytes, err);
@@ -508,12 +490,14 @@ static int ask_verifier(const dv_pull *p, const davit_reference *ref, const dv_w
     const davit_pull_options *o = p->options;
     for (size_t i = 0; o->verify && i < w->image_count; i++)
         if (o->verify(ref, w->images[i].manifest, o->user_data) != 0)
-            return dv_error_set(err, DAVIT_EDENIED, "image %s was refused by the verifier", w->images[i].digest.text);
+            return dv_error_set(err, DAVIT_EDENIED, "image %s was refused by the verifier",
+                                w->images[i].digest.text);
     return 0;
 }
 
 /* Fetch what is missing and record it. */
-static int take(dv_pull *p, dv_registry *reg, const davit_reference *ref, dv_wanted *w, bool one, davit_error **err)
+static int take(dv_pull *p, dv_registry *reg, const davit_reference *ref, dv_wanted *w, bool one,
+                davit_error **err)
 {
     DV_AUTOPTR(dv_lease) lease = NULL;
     int r = dv_lease_open(p->store, &lease, err);
@@ -542,8 +526,8 @@ int dv_pull_reference(dv_pull *p, dv_registry *reg, const davit_reference *ref, 
         return r;
     const dv_document target = w.documents[0];
     if (!dry)
-        dv_pull_message(p, by_digest ? davit_reference_text(ref) : davit_reference_tag(ref), "Pulling from %s",
-                        davit_reference_path(ref));
+        dv_pull_message(p, by_digest ? davit_reference_text(ref) : davit_reference_tag(ref),
+                        "Pulling from %s", davit_reference_path(ref));
     if (!davit_manifest_is_index(target.manifest))
         r = add_image(&w, target.manifest, &target.digest, NULL, err);
     else if (all)

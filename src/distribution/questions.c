@@ -4,10 +4,10 @@
  */
 #include "davit/registry.h"
 
+#include "distribution/document.h"
 #include "distribution/endpoint_loop.h"
 #include "oci/manifest.h"
 #include "registry/v2_blob.h"
-#include "registry/v2_manifest.h"
 #include "registry/v2_ping.h"
 #include "registry/v2_tag.h"
 #include "util/hash.h"
@@ -21,7 +21,8 @@ static const char *name_of_target(const davit_reference *ref)
 }
 
 /* The digest that the answer must have; NULL for a tag. */
-static int pinned(const davit_reference *ref, davit_digest *storage, const davit_digest **out, davit_error **err)
+static int pinned(const davit_reference *ref, davit_digest *storage, const davit_digest **out,
+                  davit_error **err)
 {
     *out = NULL;
     if (!davit_reference_digest_text(ref))
@@ -33,8 +34,8 @@ static int pinned(const davit_reference *ref, davit_digest *storage, const davit
 }
 
 /* Every question runs through the loop with an error of its own, since the loop decides by it. */
-static int ask(davit_client *c, const davit_reference *ref, int (*fn)(dv_registry *, void *, davit_error **), void *user,
-               davit_error **err)
+static int ask(davit_client *c, const davit_reference *ref, int (*fn)(dv_registry *, void *, davit_error **),
+               void *user, davit_error **err)
 {
     DV_AUTOPTR(davit_error) why = NULL;
     int r = dv_endpoint_loop(c, ref, fn, user, &why);
@@ -49,21 +50,6 @@ typedef struct manifest_question {
     davit_manifest *out;
 } manifest_question;
 
-static int fetch(dv_registry *reg, const char *name, const davit_digest *expected, const char *media_type,
-                 davit_manifest **out, davit_error **err)
-{
-    DV_AUTO(dv_manifest_answer) answer = DV_MANIFEST_ANSWER_INIT;
-    int r = dv_v2_manifest_get(reg, name, expected, &answer, err);
-    if (r == 0)
-        r = davit_manifest_parse(dv_buf_text(&answer.bytes), answer.bytes.size, answer.media_type, out, err);
-    if (r == 0 && media_type && *media_type && strcmp(davit_manifest_media_type(*out), media_type) != 0) {
-        r = dv_error_set(err, DAVIT_EFORMAT, "manifest %s is %s where its descriptor says %s", answer.digest.text,
-                         davit_manifest_media_type(*out), media_type);
-        davit_manifest_free(*out);
-    }
-    return r;
-}
-
 /* From an index to the manifest of a platform; a manifest stays what it is. Takes m over. */
 static int narrow(dv_registry *reg, davit_manifest *m, const davit_platform *platform, davit_manifest **out,
                   davit_error **err)
@@ -75,12 +61,12 @@ static int narrow(dv_registry *reg, davit_manifest *m, const davit_platform *pla
         davit_manifest *child = NULL;
         int r = davit_manifest_choose(m, platform, &order, &count, err);
         if (r == 0 && depth > DAVIT_INDEX_DEPTH_MAX)
-            r = dv_error_set(err, DAVIT_EFORMAT, "index within index, more than %d deep", DAVIT_INDEX_DEPTH_MAX);
+            r = dv_error_set(err, DAVIT_EFORMAT, "index within index, more than %d deep",
+                             DAVIT_INDEX_DEPTH_MAX);
         if (r == 0 && count == 0)
             r = dv_index_no_match(platform, err);
         if (r == 0) {
-            const davit_descriptor *entry = &entries[order[0]];
-            r = fetch(reg, entry->digest.text, &entry->digest, entry->media_type, &child, err);
+            r = dv_document_fetch(reg, &entries[order[0]], NULL, &child, err);
         }
         davit_manifest_free(m);
         if (r < 0)
@@ -97,9 +83,12 @@ static int ask_manifest(dv_registry *reg, void *user, davit_error **err)
     davit_digest storage;
     const davit_digest *expected;
     davit_manifest *m = NULL;
+    DV_AUTO(dv_manifest_answer) answer = DV_MANIFEST_ANSWER_INIT;
     int r = pinned(q->ref, &storage, &expected, err);
     if (r == 0)
-        r = fetch(reg, name_of_target(q->ref), expected, NULL, &m, err);
+        r = dv_v2_manifest_get(reg, name_of_target(q->ref), expected, &answer, err);
+    if (r == 0)
+        r = dv_document_parse(&answer, NULL, davit_reference_text(q->ref), &m, err);
     if (r < 0)
         return r;
     if (q->platform)
@@ -108,8 +97,8 @@ static int ask_manifest(dv_registry *reg, void *user, davit_error **err)
     return 0;
 }
 
-int davit_registry_get_manifest(davit_client *client, const davit_reference *ref, const davit_platform *platform,
-                                davit_manifest **out, davit_error **err)
+int davit_registry_get_manifest(davit_client *client, const davit_reference *ref,
+                                const davit_platform *platform, davit_manifest **out, davit_error **err)
 {
     manifest_question q = {.ref = ref, .platform = platform};
     int r = ask(client, ref, ask_manifest, &q, err);
@@ -138,8 +127,8 @@ static int ask_resolve(dv_registry *reg, void *user, davit_error **err)
     return r;
 }
 
-static int give_target(davit_digest *out_digest, const davit_digest *digest, char **out_media_type, const char *media_type,
-                       uint64_t *out_size, uint64_t size, davit_error **err)
+static int give_target(davit_digest *out_digest, const davit_digest *digest, char **out_media_type,
+                       const char *media_type, uint64_t *out_size, uint64_t size, davit_error **err)
 {
     char *copy = out_media_type ? dv_strdup(media_type) : NULL;
     if (out_media_type && !copy)
@@ -153,7 +142,8 @@ static int give_target(davit_digest *out_digest, const davit_digest *digest, cha
 }
 
 int davit_registry_resolve(davit_client *client, const davit_reference *ref, const davit_platform *platform,
-                           davit_digest *out_digest, char **out_media_type, uint64_t *out_size, davit_error **err)
+                           davit_digest *out_digest, char **out_media_type, uint64_t *out_size,
+                           davit_error **err)
 {
     if (platform) {
         davit_manifest *m = NULL;
@@ -162,15 +152,16 @@ int davit_registry_resolve(davit_client *client, const davit_reference *ref, con
         if (r < 0)
             return r;
         davit_manifest_bytes(m, &size);
-        r = give_target(out_digest, davit_manifest_digest(m), out_media_type, davit_manifest_media_type(m), out_size, size,
-                        err);
+        r = give_target(out_digest, davit_manifest_digest(m), out_media_type, davit_manifest_media_type(m),
+                        out_size, size, err);
         davit_manifest_free(m);
         return r;
     }
     resolve_question q = {.ref = ref, .answer = DV_MANIFEST_ANSWER_INIT};
     int r = ask(client, ref, ask_resolve, &q, err);
     if (r == 0)
-        r = give_target(out_digest, &q.answer.digest, out_media_type, q.answer.media_type, out_size, q.answer.size, err);
+        r = give_target(out_digest, &q.answer.digest, out_media_type, q.answer.media_type, out_size,
+                        q.answer.size, err);
     dv_manifest_answer_clear(&q.answer);
     return r;
 }
@@ -194,12 +185,14 @@ static int ask_config(dv_registry *reg, void *user, davit_error **err)
     davit_manifest_free(q->manifest.out);
     q->manifest.out = NULL;
     if (config.size > DAVIT_IMAGE_CONFIG_MAX)
-        return dv_error_set(err, DAVIT_ETOOBIG, "image configuration of %zu bytes is too long", (size_t)config.size);
+        return dv_error_set(err, DAVIT_ETOOBIG, "image configuration of %zu bytes is too long",
+                            (size_t)config.size);
     r = dv_v2_blob_read(reg, &config.digest, DAVIT_IMAGE_CONFIG_MAX, &res, err);
     if (r == 0)
         r = davit_digest_of(config.digest.algorithm, dv_buf_text(&res.body), res.body.size, &got, err);
     if (r == 0 && !davit_digest_equal(&got, &config.digest))
-        r = dv_error_set(err, DAVIT_EDIGEST, "image config verification failed for digest %s", config.digest.text);
+        r = dv_error_set(err, DAVIT_EDIGEST, "image config verification failed for digest %s",
+                         config.digest.text);
     if (r < 0)
         return r;
     q->bytes = res.body;
@@ -207,8 +200,8 @@ static int ask_config(dv_registry *reg, void *user, davit_error **err)
     return 0;
 }
 
-static int get_config(davit_client *client, const davit_reference *ref, const davit_platform *platform, dv_buf *out,
-                      davit_error **err)
+static int get_config(davit_client *client, const davit_reference *ref, const davit_platform *platform,
+                      dv_buf *out, davit_error **err)
 {
     davit_platform host;
     davit_platform_host(&host);
@@ -219,8 +212,9 @@ static int get_config(davit_client *client, const davit_reference *ref, const da
     return r;
 }
 
-int davit_registry_get_config_bytes(davit_client *client, const davit_reference *ref, const davit_platform *platform,
-                                    void **out_bytes, size_t *out_size, davit_error **err)
+int davit_registry_get_config_bytes(davit_client *client, const davit_reference *ref,
+                                    const davit_platform *platform, void **out_bytes, size_t *out_size,
+                                    davit_error **err)
 {
     DV_AUTO(dv_buf) bytes = {0};
     int r = get_config(client, ref, platform, &bytes, err);
@@ -235,8 +229,8 @@ int davit_registry_get_config_bytes(davit_client *client, const davit_reference 
     return 0;
 }
 
-int davit_registry_get_config(davit_client *client, const davit_reference *ref, const davit_platform *platform,
-                              davit_image_config **out, davit_error **err)
+int davit_registry_get_config(davit_client *client, const davit_reference *ref,
+                              const davit_platform *platform, davit_image_config **out, davit_error **err)
 {
     DV_AUTO(dv_buf) bytes = {0};
     int r = get_config(client, ref, platform, &bytes, err);

@@ -9,7 +9,8 @@
 
 #include <string.h>
 
-#define COUNT_STEP_MAX (512u << 10) /* bytes between two counts, or 1 % of the blob if that is less (pull.md 10.2) */
+#define COUNT_STEP_MAX \
+    (512u << 10) /* bytes between two counts, or 1 % of the blob if that is less (pull.md 10.2) */
 #define COUNT_INTERVAL_MS 100
 
 /* --- events ------------------------------------------------------------------------------------------------------ */

@@ -23,11 +23,11 @@ typedef struct dv_xfer dv_xfer;
 typedef struct dv_watch dv_watch;
 
 typedef enum dv_xfer_state {
-    DV_XFER_WAITING,      /* no slot is free, or another process downloads it */
-    DV_XFER_DOWNLOADING,  /* counts follow */
-    DV_XFER_RETRYING,     /* seconds: until the next attempt */
+    DV_XFER_WAITING,     /* no slot is free, or another process downloads it */
+    DV_XFER_DOWNLOADING, /* counts follow */
+    DV_XFER_RETRYING,    /* seconds: until the next attempt */
     DV_XFER_VERIFYING,
-    DV_XFER_COMPLETE,     /* in the store */
+    DV_XFER_COMPLETE, /* in the store */
     DV_XFER_FAILED,
 } dv_xfer_state;
 
@@ -49,7 +49,7 @@ struct dv_watch {
     bool document;                      /* JSON: may come gzipped */
     bool ended;
     /* Result, set before the last event: */
-    bool transferred;                   /* bytes came over the network for it */
+    bool transferred; /* bytes came over the network for it */
     unsigned attempts;
     davit_error *err;
     /* The latest counts: one event that is never queued twice (pull.md 8: lossy fan-out). */

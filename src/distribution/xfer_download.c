@@ -22,9 +22,9 @@
 
 #define CHUNK_LARGE (128u << 10)
 #define CHUNK_SMALL (32u << 10)
-#define CHUNKS_ONE 5     /* of CHUNK_LARGE: one connection, large blob */
-#define CHUNKS_MANY 16   /* of CHUNK_SMALL: several connections */
-#define CHUNKS_SMALL 4   /* of CHUNK_SMALL: small blob */
+#define CHUNKS_ONE 5   /* of CHUNK_LARGE: one connection, large blob */
+#define CHUNKS_MANY 16 /* of CHUNK_SMALL: several connections */
+#define CHUNKS_SMALL 4 /* of CHUNK_SMALL: small blob */
 #define PEER_POLL_MS 200
 
 typedef struct chunk {
@@ -38,14 +38,14 @@ typedef struct chunk {
 typedef struct stream {
     dv_download *download; /* NULL: not in use */
     dv_blob_get *get;
-    dv_span span;          /* what is left of the range: start moves */
+    dv_span span; /* what is left of the range: start moves */
     chunk *current;
     bool paused, ranged, range_ignored;
     uint64_t begun_ms, received;
 } stream;
 
 struct dv_download {
-    dv_xfer *xfer;          /* the loop's; gone when abandoned */
+    dv_xfer *xfer; /* the loop's; gone when abandoned */
     dv_loop *loop;
     dv_store *store;
     char *media_type;
@@ -56,19 +56,19 @@ struct dv_download {
     atomic_bool starved, wake_posted;
     dv_task wake;
 
-    dv_spans gaps;          /* not finished and not asked for */
+    dv_spans gaps; /* not finished and not asked for */
     stream streams[DV_RANGE_CONNECTIONS_MAX];
     unsigned active, wanted; /* streams: running, and how many there should be */
     bool ranges_refused, measured, measuring;
-    uint64_t have;          /* bytes received and good as far as we know */
-    uint64_t discarded;     /* bytes thrown away: at most once the blob (DESIGN 5) */
-    uint64_t fresh;         /* received since the count of attempts was reset */
+    uint64_t have;      /* bytes received and good as far as we know */
+    uint64_t discarded; /* bytes thrown away: at most once the blob (DESIGN 5) */
+    uint64_t fresh;     /* received since the count of attempts was reset */
     unsigned attempt;
-    bool resumed;           /* began with bytes of an earlier process */
+    bool resumed; /* began with bytes of an earlier process */
     dv_timer pause;
     uint64_t pause_until_ms;
     davit_error *last_error;
-    davit_error *cause;     /* what broke the last attempt */
+    davit_error *cause; /* what broke the last attempt */
     bool abandoned, stopping;
 
     /* Worker's side; the loop looks only when no work is on the strand. */
@@ -79,7 +79,7 @@ struct dv_download {
     atomic_bool write_failed;
     bool as_new;
     dv_spans opened_gaps;
-    dv_task done;           /* a job's end, for the loop */
+    dv_task done; /* a job's end, for the loop */
     void (*on_job_done)(dv_download *d);
     bool job_running;
     uint64_t peer_size, peer_changed_ms;
@@ -409,7 +409,8 @@ static int on_answer(void *user, dv_range_answer answer, uint64_t length, davit_
         return 0;
     if (length != DAVIT_SIZE_UNKNOWN && length != size) {
         d->have = size; /* as good as downloaded: it is of no use */
-        return wrong_size(d, length < size ? "the registry has fewer bytes" : "the registry has more bytes", err);
+        return wrong_size(d, length < size ? "the registry has fewer bytes" : "the registry has more bytes",
+                          err);
     }
     if (d->active > 1 || s->span.start > 0) {
         /* Range ignored: this very answer is the blob from its first byte, but the ingest must be emptied first. */
@@ -480,9 +481,10 @@ static void measure(dv_download *d, const stream *s)
     uint64_t left = dv_spans_total(&d->gaps);
     d->measured = true;
     d->measuring = false;
-    d->wanted = dv_range_connections(left, s->received * 1000 / (ms ? ms : 1), /* busy= */ false, dv_xfer_connections(d->xfer));
-    dv_trace(XFER, "%s: %" PRIu64 " bytes in %" PRIu64 " ms: %u connections", d->descriptor.digest.text, s->received,
-             ms, d->wanted);
+    d->wanted = dv_range_connections(left, s->received * 1000 / (ms ? ms : 1), /* busy= */ false,
+                                     dv_xfer_connections(d->xfer));
+    dv_trace(XFER, "%s: %" PRIu64 " bytes in %" PRIu64 " ms: %u connections", d->descriptor.digest.text,
+             s->received, ms, d->wanted);
 }
 
 static void on_done(void *user, int r, bool refused, davit_error *err)
@@ -556,7 +558,8 @@ static int stream_open(dv_download *d, davit_error **err)
     d->active++;
     if (large && !d->measured)
         d->measuring = true;
-    int r = dv_blob_get_start(d->xfer->registry, &desc->digest, desc->size, d->xfer->document, &range, &stream_handler, s, &s->get, err);
+    int r = dv_blob_get_start(d->xfer->registry, &desc->digest, desc->size, d->xfer->document, &range,
+                              &stream_handler, s, &s->get, err);
     if (r < 0)
         stream_close(s);
     return r;

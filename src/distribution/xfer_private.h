@@ -9,24 +9,24 @@ typedef struct dv_download dv_download;
 struct dv_transfers {
     davit_client *client;
     dv_store *store;
-    dv_xfer *active;                   /* all that have not ended */
-    dv_xfer *waiting, **waiting_last;  /* no slot yet, first come first served */
+    dv_xfer *active;                  /* all that have not ended */
+    dv_xfer *waiting, **waiting_last; /* no slot yet, first come first served */
     unsigned small_running, large_running;
 };
 
 struct dv_xfer {
     dv_transfers *manager;
-    dv_xfer *next, **link;             /* in active */
+    dv_xfer *next, **link; /* in active */
     dv_xfer *next_waiting;
     dv_watch *watches;
-    dv_registry *registry;             /* borrowed from the watch it began with */
+    dv_registry *registry; /* borrowed from the watch it began with */
     char *media_type;
-    davit_descriptor descriptor;       /* own copy */
-    dv_download *download;             /* NULL while waiting for a slot */
+    davit_descriptor descriptor; /* own copy */
+    dv_download *download;       /* NULL while waiting for a slot */
     bool small, document, has_slot, transferred;
     dv_xfer_state state;
-    uint64_t current;                  /* latest count */
-    uint64_t reported, reported_ms;    /* of the last count that went out */
+    uint64_t current;               /* latest count */
+    uint64_t reported, reported_ms; /* of the last count that went out */
     unsigned seconds, attempts;
 };
 

@@ -23,7 +23,10 @@ typedef struct dv_headers {
     size_t count;
 } dv_headers;
 
-#define DV_HEADERS_INIT {0}
+#define DV_HEADERS_INIT \
+    {                   \
+        0               \
+    }
 void dv_headers_clear(dv_headers *h);
 DV_DEFINE_AUTO(dv_headers, dv_headers_clear)
 

@@ -40,7 +40,7 @@ struct dv_exchange {
     dv_headers headers;
     size_t header_bytes;
     dv_timer watchdog;
-    uint64_t last_ms;      /* of the last byte, or of the state's begin */
+    uint64_t last_ms; /* of the last byte, or of the state's begin */
     uint64_t window_ms, window_bytes;
     char curl_error[CURL_ERROR_SIZE];
 };
@@ -219,7 +219,8 @@ static int end_of_head(dv_exchange *x)
         (dv_headers_get_nth(&x->headers, "Content-Encoding", 1) ||
          (!dv_str_equal_nocase(coding, "gzip") && !dv_str_equal_nocase(coding, "x-gzip") &&
           !dv_str_equal_nocase(coding, "identity"))))
-        return dv_error_set(&x->err, DAVIT_EPROTOCOL, "%s: answer with Content-Encoding that was not asked for", x->host);
+        return dv_error_set(&x->err, DAVIT_EPROTOCOL,
+                            "%s: answer with Content-Encoding that was not asked for", x->host);
     x->head_done = true;
     return x->handler->on_head(x->user, x->status, x->reason, &x->headers, &x->err);
 }
@@ -312,9 +313,9 @@ static int transport_error(dv_exchange *x, CURLcode result, davit_error **err)
         break;
     case CURLE_COULDNT_CONNECT:
         if (x->denied)
-            code = dv_error_set(err, DAVIT_EDENIED,
-                                "%s: has a private address, and a registry on a public one may not send us there",
-                                x->host);
+            code = dv_error_set(
+                err, DAVIT_EDENIED,
+                "%s: has a private address, and a registry on a public one may not send us there", x->host);
         else if (os_errno)
             dv_error_errno(err, code, (int)os_errno, "%s: cannot connect", x->host);
         else
@@ -380,8 +381,9 @@ static int add_lines(dv_exchange *x, const dv_headers *headers, davit_error **er
         dv_buf_printf(&line, h->value[0] ? "%s: %s" : "%s;%s", h->name, h->value);
         struct curl_slist *lines = line.failed ? NULL : curl_slist_append(x->lines, dv_buf_text(&line));
         if (!lines)
-            return line.failed == DAVIT_ETOOBIG ? dv_error_set(err, DAVIT_ETOOBIG, "header %s is too long", h->name)
-                                                : dv_error_oom(err);
+            return line.failed == DAVIT_ETOOBIG
+                       ? dv_error_set(err, DAVIT_ETOOBIG, "header %s is too long", h->name)
+                       : dv_error_oom(err);
         x->lines = lines;
     }
     return 0;
@@ -518,7 +520,8 @@ bool dv_exchange_peer_is_private(const dv_exchange *x)
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
     if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
         return dv_address_is_private((const struct sockaddr *)&v4);
-    return inet_pton(AF_INET6, text, &v6.sin6_addr) == 1 && dv_address_is_private((const struct sockaddr *)&v6);
+    return inet_pton(AF_INET6, text, &v6.sin6_addr) == 1 &&
+           dv_address_is_private((const struct sockaddr *)&v6);
 }
 
 bool dv_exchange_uses_proxy(const dv_exchange *x)

@@ -60,11 +60,11 @@ typedef struct dv_exchange_spec {
     const dv_headers *headers; /* everything but User-Agent */
     const void *body;          /* borrowed until the end; NULL: none */
     size_t body_size;
-    bool http1_only;           /* blobs (DESIGN 5) */
-    bool decode;               /* undo gzip, which nobody asked for; blobs are never decoded */
+    bool http1_only; /* blobs (DESIGN 5) */
+    bool decode;     /* undo gzip, which nobody asked for; blobs are never decoded */
     bool verify_tls;
-    bool deny_private;         /* connect to public addresses only (threats A7) */
-    bool large;                /* a large body is expected: bigger buffer */
+    bool deny_private; /* connect to public addresses only (threats A7) */
+    bool large;        /* a large body is expected: bigger buffer */
     const dv_exchange_handler *handler;
     void *user;
 } dv_exchange_spec;

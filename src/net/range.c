@@ -10,8 +10,8 @@ void dv_range_format(uint64_t first, uint64_t last, dv_buf *out)
         dv_buf_printf(out, "%" PRIu64, last);
 }
 
-int dv_range_classify(bool asked, uint64_t first, uint64_t last, uint64_t size, int status, const dv_headers *headers,
-                      dv_range_answer *out, davit_error **err)
+int dv_range_classify(bool asked, uint64_t first, uint64_t last, uint64_t size, int status,
+                      const dv_headers *headers, dv_range_answer *out, davit_error **err)
 {
     *out = DV_RANGE_OTHER;
     if (status == 416 || (status == 400 && asked)) {
@@ -32,13 +32,16 @@ int dv_range_classify(bool asked, uint64_t first, uint64_t last, uint64_t size, 
         return r;
     if (from != first)
         return dv_error_set(err, DAVIT_EPROTOCOL,
-                            "received Content-Range starting at offset %" PRIu64 " instead of requested %" PRIu64, from,
-                            first);
+                            "received Content-Range starting at offset %" PRIu64
+                            " instead of requested %" PRIu64,
+                            from, first);
     const char *value = dv_headers_get(headers, "Content-Range");
     if (last == DAVIT_SIZE_UNKNOWN ? total != DAVIT_SIZE_UNKNOWN && to + 1 != total : to != last)
-        return dv_error_set(err, DAVIT_EPROTOCOL, "range in Content-Range stops before the end of the content: %s", value);
+        return dv_error_set(err, DAVIT_EPROTOCOL,
+                            "range in Content-Range stops before the end of the content: %s", value);
     if (total != DAVIT_SIZE_UNKNOWN && size != DAVIT_SIZE_UNKNOWN && total != size)
-        return dv_error_set(err, DAVIT_EPROTOCOL, "Content-Range of another size than %" PRIu64 ": %s", size, value);
+        return dv_error_set(err, DAVIT_EPROTOCOL, "Content-Range of another size than %" PRIu64 ": %s", size,
+                            value);
     *out = DV_RANGE_PART;
     return 0;
 }

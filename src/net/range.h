@@ -7,12 +7,12 @@
 
 #include "net/header.h"
 
-#define DV_RANGE_BLOB_MIN (32u << 20)      /* smaller blobs come in one request */
-#define DV_RANGE_FIRST (8u << 20)          /* bytes of the first range, which measures the link */
-#define DV_RANGE_MIN (4u << 20)            /* bytes; a shorter rest is not split */
+#define DV_RANGE_BLOB_MIN (32u << 20) /* smaller blobs come in one request */
+#define DV_RANGE_FIRST (8u << 20)     /* bytes of the first range, which measures the link */
+#define DV_RANGE_MIN (4u << 20)       /* bytes; a shorter rest is not split */
 #define DV_RANGE_MAX (64u << 20)
 #define DV_RANGE_CONNECTIONS_MAX 6
-#define DV_RANGE_FAST (200u << 20)         /* bytes/s: one connection is the whole link already */
+#define DV_RANGE_FAST (200u << 20) /* bytes/s: one connection is the whole link already */
 
 typedef enum dv_range_answer {
     DV_RANGE_WHOLE,   /* the whole blob from its first byte (200) */
@@ -26,8 +26,8 @@ typedef enum dv_range_answer {
  * sent). size is the blob's, or DAVIT_SIZE_UNKNOWN. A 206 that is not what was asked for is DAVIT_EPROTOCOL with the
  * specification's text.
  */
-int dv_range_classify(bool asked, uint64_t first, uint64_t last, uint64_t size, int status, const dv_headers *headers,
-                      dv_range_answer *out, davit_error **err);
+int dv_range_classify(bool asked, uint64_t first, uint64_t last, uint64_t size, int status,
+                      const dv_headers *headers, dv_range_answer *out, davit_error **err);
 
 /* Value of a Range header: "bytes=first-last", without last when it is unknown. */
 void dv_range_format(uint64_t first, uint64_t last, dv_buf *out);

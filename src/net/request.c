@@ -46,7 +46,8 @@ static void request_free(dv_request *q)
     free(q);
 }
 
-int dv_redirect_target(const dv_url *from, const char *location, bool deny_private, dv_url *out, davit_error **err)
+int dv_redirect_target(const dv_url *from, const char *location, bool deny_private, dv_url *out,
+                       davit_error **err)
 {
     DV_AUTO(dv_url) to = DV_URL_INIT;
     int r = dv_url_resolve(from, location, &to, err);
@@ -54,7 +55,8 @@ int dv_redirect_target(const dv_url *from, const char *location, bool deny_priva
         return dv_error_wrap(err, r, "%s: redirect", from->host);
     if (strcmp(from->scheme, "https") == 0 && strcmp(to.scheme, "http") == 0) {
         if (strcmp(from->host, to.host) != 0)
-            return dv_error_set(err, DAVIT_EPROTOCOL, "%s: redirect from https to http on %s refused", from->host, to.host);
+            return dv_error_set(err, DAVIT_EPROTOCOL, "%s: redirect from https to http on %s refused",
+                                from->host, to.host);
         /* TLS ends at a proxy that does not tell its server: same host, so keep TLS, and our port unless one is named. */
         DV_AUTO(dv_buf) upgraded = DV_BUF_INIT(DV_URL_MAX);
         uint16_t port = to.explicit_port && to.port != 80 ? to.port : from->port;
@@ -68,7 +70,8 @@ int dv_redirect_target(const dv_url *from, const char *location, bool deny_priva
             return r;
     }
     if (deny_private && strcmp(from->host, to.host) != 0 && dv_host_is_private(to.host))
-        return dv_error_set(err, DAVIT_EDENIED, "%s: redirect to the private address %s refused", from->host, to.host);
+        return dv_error_set(err, DAVIT_EDENIED, "%s: redirect to the private address %s refused", from->host,
+                            to.host);
     *out = to;
     to = (dv_url)DV_URL_INIT;
     return 0;
@@ -114,7 +117,8 @@ static int on_head(void *user, int status, const char *reason, const dv_headers 
     }
     q->redirecting = is_redirect(status);
     if (q->redirecting && !dv_headers_get(headers, "Location"))
-        return dv_error_set(err, DAVIT_EPROTOCOL, "%s: redirect (%d) without a Location", q->response.url.host, status);
+        return dv_error_set(err, DAVIT_EPROTOCOL, "%s: redirect (%d) without a Location",
+                            q->response.url.host, status);
     if (q->redirecting)
         return 0;
     bool success = status < 300;
@@ -138,7 +142,8 @@ static int on_body(void *user, const void *bytes, size_t size, davit_error **err
         size = body->max - body->size; /* the rest of an error's body is not read: see below */
     dv_buf_append(body, bytes, size);
     if (body->failed == DAVIT_ETOOBIG)
-        return dv_error_set(err, DAVIT_ETOOBIG, "%s: answer is longer than %zu bytes", q->response.url.host, body->max);
+        return dv_error_set(err, DAVIT_ETOOBIG, "%s: answer is longer than %zu bytes", q->response.url.host,
+                            body->max);
     if (body->failed)
         return dv_error_oom(err);
     return !success && body->size == body->max ? DAVIT_ETOOBIG : 0;
@@ -149,13 +154,15 @@ static int next_hop(dv_request *q, davit_error **err)
     DV_AUTO(dv_url) to = DV_URL_INIT;
     const char *location = dv_headers_get(&q->response.headers, "Location");
     if (q->hops == DV_REQUESTS_MAX)
-        return dv_error_set(err, DAVIT_EPROTOCOL, "%s: stopped after %d redirects", q->origin.host, DV_REQUESTS_MAX);
+        return dv_error_set(err, DAVIT_EPROTOCOL, "%s: stopped after %d redirects", q->origin.host,
+                            DV_REQUESTS_MAX);
     bool deny = !q->trust_hops && !q->response.peer_private && !dv_host_is_private(q->origin.host);
     int r = dv_redirect_target(&q->response.url, location, deny, &to, err);
     if (r < 0)
         return r;
     int status = q->response.status;
-    bool keeps_method = strcmp(q->method, "GET") == 0 || strcmp(q->method, "HEAD") == 0 || status == 307 || status == 308;
+    bool keeps_method =
+        strcmp(q->method, "GET") == 0 || strcmp(q->method, "HEAD") == 0 || status == 307 || status == 308;
     if (!keeps_method) {
         char *get = dv_strdup("GET");
         if (!get)
@@ -168,8 +175,8 @@ static int next_hop(dv_request *q, davit_error **err)
     if (!dv_url_same_origin(&q->origin, &to))
         q->response.left_origin = true;
     if (q->body && q->response.left_origin)
-        return dv_error_set(err, DAVIT_EPROTOCOL, "%s: redirect of a request with a body to %s refused", q->origin.host,
-                            to.host);
+        return dv_error_set(err, DAVIT_EPROTOCOL, "%s: redirect of a request with a body to %s refused",
+                            q->origin.host, to.host);
     q->deny_private = deny && strcmp(to.host, q->origin.host) != 0;
     return start_hop(q, &to, err);
 }

@@ -18,14 +18,17 @@ typedef struct dv_response {
     int status;
     char reason[64];
     dv_headers headers;
-    dv_buf body;          /* empty when it was streamed */
-    dv_url url;           /* that finally answered */
-    bool left_origin;     /* some hop was on another origin */
-    bool peer_private;    /* address of the first hop's peer; meaningless when through_proxy */
+    dv_buf body;       /* empty when it was streamed */
+    dv_url url;        /* that finally answered */
+    bool left_origin;  /* some hop was on another origin */
+    bool peer_private; /* address of the first hop's peer; meaningless when through_proxy */
     bool through_proxy;
 } dv_response;
 
-#define DV_RESPONSE_INIT {0}
+#define DV_RESPONSE_INIT \
+    {                    \
+        0                \
+    }
 void dv_response_clear(dv_response *r);
 DV_DEFINE_AUTO(dv_response, dv_response_clear)
 
@@ -38,7 +41,8 @@ typedef struct dv_request_handler {
      * NULL: collect.
      */
     int (*on_head)(void *user, const dv_response *response, davit_error **err);
-    int (*on_body)(void *user, const void *bytes, size_t size, davit_error **err); /* as in dv_exchange_handler */
+    int (*on_body)(void *user, const void *bytes, size_t size,
+                   davit_error **err); /* as in dv_exchange_handler */
     /* The end; the request is gone. response is valid when r is 0 and the callee may take its parts. err: the callee's. */
     void (*on_done)(void *user, int r, dv_response *response, davit_error *err);
 } dv_request_handler;
@@ -49,13 +53,13 @@ typedef struct dv_request_spec {
     const dv_headers *headers; /* copied */
     const void *body;          /* borrowed until the end */
     size_t body_size;
-    size_t body_max;           /* ceiling of a collected body of a success; errors have DV_ERROR_BODY_MAX */
-    bool blob;                 /* HTTP/1.1 on a connection of its own */
-    bool decode;               /* undo gzip (documents) */
-    bool large;                /* expect a large body */
+    size_t body_max; /* ceiling of a collected body of a success; errors have DV_ERROR_BODY_MAX */
+    bool blob;       /* HTTP/1.1 on a connection of its own */
+    bool decode;     /* undo gzip (documents) */
+    bool large;      /* expect a large body */
     bool verify_tls;
-    bool deny_private;         /* the first hop already must be public */
-    bool trust_hops;           /* the registry itself is private: hops may be too, without asking */
+    bool deny_private; /* the first hop already must be public */
+    bool trust_hops;   /* the registry itself is private: hops may be too, without asking */
     const dv_request_handler *handler;
     void *user;
 } dv_request_spec;
@@ -70,6 +74,7 @@ void dv_request_resume(dv_request *q);
  * Where a redirect leads, by the rules above: pure. DAVIT_EPROTOCOL for what is refused; DAVIT_EDENIED for a literal private
  * address when deny_private.
  */
-int dv_redirect_target(const dv_url *from, const char *location, bool deny_private, dv_url *out, davit_error **err);
+int dv_redirect_target(const dv_url *from, const char *location, bool deny_private, dv_url *out,
+                       davit_error **err);
 
 #endif

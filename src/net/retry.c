@@ -17,7 +17,8 @@ bool dv_retry_is_useful(const davit_error *err)
     }
 }
 
-int64_t dv_retry_delay_ms(const dv_retry_policy *policy, uint32_t next, const davit_error *err, uint32_t jitter)
+int64_t dv_retry_delay_ms(const dv_retry_policy *policy, uint32_t next, const davit_error *err,
+                          uint32_t jitter)
 {
     if (next > policy->attempts || !dv_retry_is_useful(err))
         return -1;

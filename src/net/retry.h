@@ -10,8 +10,8 @@
 #define DV_RETRY_PROGRESS_BYTES (32u << 10) /* so many new bytes make an attempt count as progress */
 
 typedef struct dv_retry_policy {
-    uint32_t attempts;           /* in all */
-    uint32_t delay_ms;           /* before the second attempt; doubled each time */
+    uint32_t attempts; /* in all */
+    uint32_t delay_ms; /* before the second attempt; doubled each time */
     uint32_t delay_max_ms;
     uint32_t retry_after_max_s;
 } dv_retry_policy;
@@ -23,6 +23,7 @@ bool dv_retry_is_useful(const davit_error *err);
  * Milliseconds to wait before attempt number next (2, 3, ...), or -1: give up. jitter is a random number that spreads the delay
  * over its upper half. A Retry-After is obeyed as it stands up to the policy's limit; a longer one gives up.
  */
-int64_t dv_retry_delay_ms(const dv_retry_policy *policy, uint32_t next, const davit_error *err, uint32_t jitter);
+int64_t dv_retry_delay_ms(const dv_retry_policy *policy, uint32_t next, const davit_error *err,
+                          uint32_t jitter);
 
 #endif

@@ -16,16 +16,19 @@
 #define DV_URL_MAX (16u << 10) /* bytes; longer ones are refused */
 
 typedef struct dv_url {
-    char *scheme;    /* "http" or "https", lower case */
-    char *host;      /* lower case; "[::1]" with brackets */
-    uint16_t port;   /* explicit or the scheme's own */
+    char *scheme;  /* "http" or "https", lower case */
+    char *host;    /* lower case; "[::1]" with brackets */
+    uint16_t port; /* explicit or the scheme's own */
     bool explicit_port;
-    char *path;      /* begins with "/", dot segments resolved, still percent-encoded */
-    char *query;     /* without "?", NULL when there is none */
-    char *text;      /* the whole again, without fragment; what is sent */
+    char *path;  /* begins with "/", dot segments resolved, still percent-encoded */
+    char *query; /* without "?", NULL when there is none */
+    char *text;  /* the whole again, without fragment; what is sent */
 } dv_url;
 
-#define DV_URL_INIT {0}
+#define DV_URL_INIT \
+    {               \
+        0           \
+    }
 void dv_url_clear(dv_url *u);
 DV_DEFINE_AUTO(dv_url, dv_url_clear)
 

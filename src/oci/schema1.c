@@ -15,6 +15,9 @@ bool dv_schema1_is(const dv_json *document)
            !dv_json_get(document, "layers") && !dv_json_get(document, "manifests");
 }
 
+#define REFUSAL \
+    "Docker Image Format v1 and Docker Image manifest version 2, schema 1 support has been removed."
+
 int dv_schema1_refuse(const char *ref_text, davit_error **err)
 {
     DV_AUTO(dv_buf) advice = DV_BUF_INIT(8u << 10);
@@ -24,9 +27,12 @@ int dv_schema1_refuse(const char *ref_text, davit_error **err)
             " Suggest the author of %s to upgrade the image to the OCI Format or Docker Image manifest v2, "
             "schema 2.",
             ref_text);
-    return dv_error_set(
-        err, DAVIT_EUNSUPPORTED,
-        "Docker Image Format v1 and Docker Image manifest version 2, schema 1 support has been "
-        "removed.%s More information at https://docs.docker.com/go/deprecated-image-specs/",
-        advice.failed ? "" : dv_buf_text(&advice));
+    return dv_error_set(err, DAVIT_EUNSUPPORTED,
+                        REFUSAL "%s More information at https://docs.docker.com/go/deprecated-image-specs/",
+                        advice.failed ? "" : dv_buf_text(&advice));
+}
+
+bool dv_schema1_is_refusal(const davit_error *err)
+{
+    return err && dv_str_starts(err->message, REFUSAL);
 }

@@ -16,4 +16,7 @@ bool dv_schema1_is(const dv_json *document);
  */
 int dv_schema1_refuse(const char *ref_text, davit_error **err);
 
+/* Whether an error is that one. */
+bool dv_schema1_is_refusal(const davit_error *err);
+
 #endif

@@ -116,17 +116,18 @@ void dv_call_answered(dv_call *c, dv_response *response)
     }
     if (response->status >= 300 && !c->any_status) {
         int r = response->status >= 400
-                    ? dv_error_body_set(&err, response->status, &response->headers, dv_buf_text(&response->body),
-                                        response->body.size)
-                    : dv_error_set(&err, DAVIT_EPROTOCOL, "received unexpected HTTP status: %d %s", response->status,
-                                   dv_http_reason(response->status));
+                    ? dv_error_body_set(&err, response->status, &response->headers,
+                                        dv_buf_text(&response->body), response->body.size)
+                    : dv_error_set(&err, DAVIT_EPROTOCOL, "received unexpected HTTP status: %d %s",
+                                   response->status, dv_http_reason(response->status));
         dv_call_failed(c, r, err);
         return;
     }
     dv_call_end(c, 0, response, NULL);
 }
 
-static const dv_request_handler call_request_handler = {.on_head = on_head, .on_body = on_body, .on_done = on_done};
+static const dv_request_handler call_request_handler = {
+    .on_head = on_head, .on_body = on_body, .on_done = on_done};
 
 int dv_call_build_url(const dv_call *c, bool tls, dv_url *out, davit_error **err)
 {
@@ -147,7 +148,8 @@ int dv_call_build_url(const dv_call *c, bool tls, dv_url *out, davit_error **err
     if (c->query)
         dv_buf_printf(&text, "?%s", c->query);
     if (text.failed)
-        return text.failed == DAVIT_ETOOBIG ? dv_error_set(err, DAVIT_EINVAL, "URL is too long") : dv_error_oom(err);
+        return text.failed == DAVIT_ETOOBIG ? dv_error_set(err, DAVIT_EINVAL, "URL is too long")
+                                            : dv_error_oom(err);
     return dv_url_parse(dv_buf_text(&text), out, err);
 }
 
@@ -163,7 +165,8 @@ int dv_call_build_headers(const dv_call *c, bool credentials, dv_headers *out, d
         r = dv_headers_add(out, "Range", c->range, 0, err);
     const dv_headers *extra = &reg->client->extra_headers;
     for (size_t i = 0; r == 0 && credentials && !reg->endpoint.mirror && i < extra->count; i++)
-        r = dv_headers_add(out, extra->items[i].name, extra->items[i].value, DV_HEADER_ORIGIN_ONLY | DV_HEADER_SECRET, err);
+        r = dv_headers_add(out, extra->items[i].name, extra->items[i].value,
+                           DV_HEADER_ORIGIN_ONLY | DV_HEADER_SECRET, err);
     if (r == 0 && credentials && dv_secret_is_set(&c->sent))
         r = dv_headers_add(out, "Authorization", c->sent.text, DV_HEADER_ORIGIN_ONLY | DV_HEADER_SECRET, err);
     return r;
@@ -307,17 +310,18 @@ static void challenged(dv_call *c, dv_response *response)
     DV_AUTO(dv_token_request) wanted = DV_TOKEN_REQUEST_INIT;
     int r = 0;
     if (!reg->challenged && strcmp(response->url.scheme, reg->endpoint.url.scheme) != 0)
-        r = dv_authorizer_set_origin(reg->authorizer, &response->url, &err); /* the plain side of an insecure host */
+        r = dv_authorizer_set_origin(reg->authorizer, &response->url,
+                                     &err); /* the plain side of an insecure host */
     c->auth_rounds++;
     reg->challenged = true;
     if (r == 0)
-        r = dv_authorizer_challenged(reg->authorizer, &response->headers, scopes, &c->sent, dv_clock_ms(), &step, &wanted,
-                                     &err);
+        r = dv_authorizer_challenged(reg->authorizer, &response->headers, scopes, &c->sent, dv_clock_ms(),
+                                     &step, &wanted, &err);
     if (r < 0) {
         /* No credentials fit: what the registry says is the better reason, when it says something. */
         davit_error *told = NULL;
-        int told_r = dv_error_body_set(&told, response->status, &response->headers, dv_buf_text(&response->body),
-                                       response->body.size);
+        int told_r = dv_error_body_set(&told, response->status, &response->headers,
+                                       dv_buf_text(&response->body), response->body.size);
         bool better = r == DAVIT_EUNAUTHORIZED && told && told->kind == DV_ERROR_REGISTRY_FULL;
         davit_error_free(better ? err : told);
         if (c->any_status)

@@ -14,23 +14,24 @@
 typedef struct dv_call dv_call;
 
 typedef struct dv_call_handler {
-    int (*on_head)(void *user, const dv_response *response, davit_error **err); /* as dv_request_handler; success only */
+    int (*on_head)(void *user, const dv_response *response,
+                   davit_error **err); /* as dv_request_handler; success only */
     int (*on_body)(void *user, const void *bytes, size_t size, davit_error **err);
     void (*on_done)(void *user, int r, dv_response *response, davit_error *err);
 } dv_call_handler;
 
 typedef struct dv_call_spec {
     const char *method;
-    const char *path;              /* behind the endpoint's own, "v2/<name>/tags/list"; copied */
-    const char *query;             /* without "?", or NULL; copied */
-    const char *const *accept;     /* media types, ends with NULL; or NULL */
-    const char *range;             /* Range header, or NULL; copied */
+    const char *path;          /* behind the endpoint's own, "v2/<name>/tags/list"; copied */
+    const char *query;         /* without "?", or NULL; copied */
+    const char *const *accept; /* media types, ends with NULL; or NULL */
+    const char *range;         /* Range header, or NULL; copied */
     size_t body_max;
-    bool blob, large;              /* as in dv_request_spec */
-    bool encoded;                  /* the body stays as it comes: no gzip is undone */
-    bool any_status;               /* an error status is an answer like any other (ping) */
-    bool without_scope;            /* ask for a token without scopes */
-    uint32_t attempts;             /* 0: the client's policy; 1: never repeated */
+    bool blob, large;   /* as in dv_request_spec */
+    bool encoded;       /* the body stays as it comes: no gzip is undone */
+    bool any_status;    /* an error status is an answer like any other (ping) */
+    bool without_scope; /* ask for a token without scopes */
+    uint32_t attempts;  /* 0: the client's policy; 1: never repeated */
     const dv_call_handler *handler;
     void *user;
 } dv_call_spec;

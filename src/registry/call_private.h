@@ -16,7 +16,7 @@ struct dv_call {
     size_t body_max;
     bool blob, large, encoded, any_status, without_scope;
     uint32_t attempts, attempt, auth_rounds;
-    dv_secret sent;        /* the Authorization of the request under way */
+    dv_secret sent; /* the Authorization of the request under way */
     dv_request *request;
     dv_race *race;
     dv_timer timer;
@@ -26,14 +26,14 @@ struct dv_call {
 
 void dv_call_ask(dv_call *c);
 void dv_call_answered(dv_call *c, dv_response *response); /* an HTTP answer, whatever its status */
-void dv_call_failed(dv_call *c, int r, davit_error *err);  /* repeats or ends; takes err */
+void dv_call_failed(dv_call *c, int r, davit_error *err); /* repeats or ends; takes err */
 void dv_call_end(dv_call *c, int r, dv_response *response, davit_error *err);
 void dv_call_note_peer(dv_call *c, const dv_response *response); /* for the address rules (threats A7) */
 void dv_call_prepare_authorization(dv_call *c);
 int dv_call_build_url(const dv_call *c, bool tls, dv_url *out, davit_error **err);
 int dv_call_build_headers(const dv_call *c, bool credentials, dv_headers *out, davit_error **err);
-int dv_call_send(dv_call *c, bool tls, bool credentials, const dv_request_handler *handler, void *user, dv_request **out,
-                 davit_error **err);
+int dv_call_send(dv_call *c, bool tls, bool credentials, const dv_request_handler *handler, void *user,
+                 dv_request **out, davit_error **err);
 
 static inline void dv_call_link(dv_call *c, dv_call **list)
 {

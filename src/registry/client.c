@@ -54,7 +54,8 @@ static void set_limits(davit_client *c, const davit_client_options *o)
         .first_byte_timeout_ms = or_default(o->first_byte_timeout_ms, FIRST_BYTE_TIMEOUT_MS),
         .stall_timeout_ms = or_default(o->stall_timeout_ms, STALL_TIMEOUT_MS),
         .min_rate = or_default(o->min_rate, MIN_RATE),
-        .min_rate_window_ms = or_default(o->min_rate_window_ms, 2 * or_default(o->stall_timeout_ms, STALL_TIMEOUT_MS)),
+        .min_rate_window_ms =
+            or_default(o->min_rate_window_ms, 2 * or_default(o->stall_timeout_ms, STALL_TIMEOUT_MS)),
     };
     c->retry = (dv_retry_policy){
         .attempts = or_default(o->max_download_attempts, DOWNLOAD_ATTEMPTS),
@@ -69,7 +70,8 @@ static void set_limits(davit_client *c, const davit_client_options *o)
 /* Headers that we write ourselves or that would change what a request means (threats A4). */
 static bool header_is_reserved(const char *name)
 {
-    static const char *const names[] = {"Authorization", "Cookie", "Host", "Range", "Transfer-Encoding", "Connection"};
+    static const char *const names[] = {"Authorization",     "Cookie",    "Host", "Range",
+                                        "Transfer-Encoding", "Connection"};
     for (size_t i = 0; i < DV_COUNT(names); i++)
         if (dv_str_equal_nocase(name, names[i]))
             return true;
@@ -124,7 +126,8 @@ static int copy_options(davit_client *c, const davit_client_options *o, davit_er
     c->store_dir = dv_strdup(o->store_dir);
     c->authfile = dv_strdup(o->authfile);
     c->trusted_realms = copy_list(o->trusted_realms);
-    if (!c->http.user_agent || (o->store_dir && !c->store_dir) || (o->authfile && !c->authfile) || !c->trusted_realms)
+    if (!c->http.user_agent || (o->store_dir && !c->store_dir) || (o->authfile && !c->authfile) ||
+        !c->trusted_realms)
         return dv_error_oom(err);
     int r = dv_proxy_config_from_environment(env, &c->http.proxies, err);
     if (r == 0)
@@ -145,7 +148,8 @@ int davit_client_new(const davit_client_options *options, davit_client **out, da
 {
     static const davit_client_options defaults = DAVIT_CLIENT_OPTIONS_INIT;
     const davit_client_options *o = options ? options : &defaults;
-    const uint32_t known = DAVIT_CLIENT_TLS_NO_VERIFY | DAVIT_CLIENT_NO_ENVIRONMENT | DAVIT_CLIENT_STORE_READ_ONLY;
+    const uint32_t known =
+        DAVIT_CLIENT_TLS_NO_VERIFY | DAVIT_CLIENT_NO_ENVIRONMENT | DAVIT_CLIENT_STORE_READ_ONLY;
     if (o->version != DAVIT_CLIENT_OPTIONS_VERSION)
         return dv_error_set(err, DAVIT_EINVAL, "davit_client_options of version %u", o->version);
     if (o->flags & ~known)

@@ -21,9 +21,9 @@ typedef enum dv_scheme { DV_SCHEME_UNDECIDED, DV_SCHEME_HTTP, DV_SCHEME_HTTPS } 
 /* What a client has learnt of one host:port. Threads: loop. */
 typedef struct dv_host {
     struct dv_host *next;
-    char *name;          /* "host:port" */
-    dv_scheme scheme;    /* of an insecure host; the others are https from the start */
-    bool racing;         /* TLS and plain HTTP are being tried; calls wait in waiting */
+    char *name;       /* "host:port" */
+    dv_scheme scheme; /* of an insecure host; the others are https from the start */
+    bool racing;      /* TLS and plain HTTP are being tried; calls wait in waiting */
     struct dv_call *waiting;
     bool peer_known, peer_private;
 } dv_host;
@@ -33,9 +33,9 @@ struct davit_client {
     dv_http_client http;
     dv_workpool *pool;
     dv_retry_policy retry;
-    uint32_t downloads;  /* the user's number, 0: none given */
+    uint32_t downloads; /* the user's number, 0: none given */
     uint32_t flags;
-    char *store_dir;     /* NULL: none */
+    char *store_dir; /* NULL: none */
     dv_headers extra_headers;
     dv_service_config *service; /* mirrors, insecure registries */
     char *authfile;

@@ -13,14 +13,14 @@ typedef struct dv_token_fetch dv_token_fetch;
 
 typedef struct dv_registry {
     davit_client *client;
-    dv_endpoint endpoint;       /* a copy */
-    char *domain;               /* of the reference, for messages and scopes */
-    char *path;                 /* repository path; "" for none */
+    dv_endpoint endpoint; /* a copy */
+    char *domain;         /* of the reference, for messages and scopes */
+    char *path;           /* repository path; "" for none */
     char *pull_scope;
-    dv_authorizer *authorizer;  /* loop thread from the first call on */
-    dv_host *host;              /* set by the first call */
-    dv_token_fetch *fetches;    /* token requests under way */
-    bool challenged;            /* has been asked for credentials */
+    dv_authorizer *authorizer; /* loop thread from the first call on */
+    dv_host *host;             /* set by the first call */
+    dv_token_fetch *fetches;   /* token requests under way */
+    bool challenged;           /* has been asked for credentials */
 } dv_registry;
 
 /* path "" for questions to the registry as such. */

@@ -12,10 +12,10 @@
 
 struct dv_race {
     dv_call *call;
-    bool probe;            /* GET /v2/ in place of the question */
+    bool probe; /* GET /v2/ in place of the question */
     dv_request *tls, *plain;
     bool tls_connected, plain_answered;
-    dv_response answer;    /* the plain one, kept until TLS failed or its time is up */
+    dv_response answer; /* the plain one, kept until TLS failed or its time is up */
     davit_error *plain_error;
     int plain_result;
     dv_timer grace;
@@ -156,9 +156,11 @@ static int start_both(dv_race *race, davit_error **err)
     dv_call *question = race->probe ? &probe : c;
     if (race->probe)
         dv_secret_copy(&probe.sent, &c->sent);
-    int r = dv_call_send(question, /* tls= */ true, /* credentials= */ true, &tls_handler, race, &race->tls, err);
+    int r =
+        dv_call_send(question, /* tls= */ true, /* credentials= */ true, &tls_handler, race, &race->tls, err);
     if (r == 0)
-        r = dv_call_send(question, /* tls= */ false, /* credentials= */ false, &plain_handler, race, &race->plain, err);
+        r = dv_call_send(question, /* tls= */ false, /* credentials= */ false, &plain_handler, race,
+                         &race->plain, err);
     dv_secret_clear(&probe.sent);
     return r;
 }

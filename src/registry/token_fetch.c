@@ -105,8 +105,9 @@ static void on_done(void *user, int r, dv_response *response, davit_error *err)
     f->request = NULL;
     response->body.secret = true;
     if (r == 0)
-        r = dv_authorizer_token_answered(f->registry->authorizer, &f->wanted, response->status, &response->headers,
-                                         dv_buf_text(&response->body), response->body.size, dv_clock_ms(), &other, &err);
+        r = dv_authorizer_token_answered(f->registry->authorizer, &f->wanted, response->status,
+                                         &response->headers, dv_buf_text(&response->body),
+                                         response->body.size, dv_clock_ms(), &other, &err);
     if (r < 0) {
         dv_error_wrap(&err, r, "token server %s", f->wanted.url.host);
         fetch_failed(f, r, err);

@@ -20,8 +20,8 @@ static int on_head(void *user, const dv_response *response, davit_error **err)
 {
     dv_blob_get *get = user;
     dv_range_answer answer;
-    int r = dv_range_classify(get->range.asked, get->range.first, get->range.last, get->size, response->status,
-                              &response->headers, &answer, err);
+    int r = dv_range_classify(get->range.asked, get->range.first, get->range.last, get->size,
+                              response->status, &response->headers, &answer, err);
     if (r < 0) {
         get->refused = true;
         return r;
@@ -63,8 +63,9 @@ static void blob_path(const dv_registry *reg, const davit_digest *digest, dv_buf
     dv_buf_printf(out, "v2/%s/blobs/%s", reg->path, digest->text);
 }
 
-int dv_blob_get_start(dv_registry *reg, const davit_digest *digest, uint64_t size, bool document, const dv_blob_range *range,
-                      const dv_blob_handler *handler, void *user, dv_blob_get **out, davit_error **err)
+int dv_blob_get_start(dv_registry *reg, const davit_digest *digest, uint64_t size, bool document,
+                      const dv_blob_range *range, const dv_blob_handler *handler, void *user,
+                      dv_blob_get **out, davit_error **err)
 {
     DV_AUTO(dv_buf) path = DV_BUF_INIT(DV_URL_MAX);
     DV_AUTO(dv_buf) asked = DV_BUF_INIT(64);
@@ -110,13 +111,15 @@ void dv_blob_get_resume(dv_blob_get *get)
     dv_call_resume(get->call);
 }
 
-int dv_v2_blob_read(dv_registry *reg, const davit_digest *digest, size_t max, dv_response *out, davit_error **err)
+int dv_v2_blob_read(dv_registry *reg, const davit_digest *digest, size_t max, dv_response *out,
+                    davit_error **err)
 {
     DV_AUTO(dv_buf) path = DV_BUF_INIT(DV_URL_MAX);
     blob_path(reg, digest, &path);
     if (path.failed)
         return dv_error_oom(err);
-    int r = dv_call_wait(reg, &(dv_call_spec){.method = "GET", .path = dv_buf_text(&path), .blob = true, .body_max = max},
-                         out, err);
+    int r = dv_call_wait(
+        reg, &(dv_call_spec){.method = "GET", .path = dv_buf_text(&path), .blob = true, .body_max = max}, out,
+        err);
     return r < 0 ? dv_error_wrap(err, r, "blob %s", digest->text) : 0;
 }

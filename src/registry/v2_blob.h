@@ -22,22 +22,24 @@ typedef struct dv_blob_handler {
 } dv_blob_handler;
 
 typedef struct dv_blob_range {
-    bool asked;       /* false: the whole blob without a Range header */
+    bool asked; /* false: the whole blob without a Range header */
     uint64_t first;
-    uint64_t last;    /* DAVIT_SIZE_UNKNOWN: to the end */
+    uint64_t last; /* DAVIT_SIZE_UNKNOWN: to the end */
 } dv_blob_range;
 
 /*
  * Threads: loop. size is the blob's or DAVIT_SIZE_UNKNOWN. document: JSON, which some registries gzip unasked (quirks.md); it is
  * decoded and counts as it is then. On failure no callback is called.
  */
-int dv_blob_get_start(dv_registry *reg, const davit_digest *digest, uint64_t size, bool document, const dv_blob_range *range,
-                      const dv_blob_handler *handler, void *user, dv_blob_get **out, davit_error **err);
+int dv_blob_get_start(dv_registry *reg, const davit_digest *digest, uint64_t size, bool document,
+                      const dv_blob_range *range, const dv_blob_handler *handler, void *user,
+                      dv_blob_get **out, davit_error **err);
 /* Threads: loop. No further callback. Not from within one of its own callbacks. */
 void dv_blob_get_cancel(dv_blob_get *get);
 void dv_blob_get_resume(dv_blob_get *get);
 
 /* Threads: a caller's; blocks. A small blob whole, in memory, repeated by the client's policy; not verified. */
-int dv_v2_blob_read(dv_registry *reg, const davit_digest *digest, size_t max, dv_response *out, davit_error **err);
+int dv_v2_blob_read(dv_registry *reg, const davit_digest *digest, size_t max, dv_response *out,
+                    davit_error **err);
 
 #endif

@@ -94,8 +94,8 @@ static int mismatch(const davit_digest *expected, davit_error **err)
     return dv_error_set(err, DAVIT_EDIGEST, "manifest verification failed for digest %s", expected->text);
 }
 
-int dv_v2_manifest_get(dv_registry *reg, const char *name, const davit_digest *expected, dv_manifest_answer *out,
-                       davit_error **err)
+int dv_v2_manifest_get(dv_registry *reg, const char *name, const davit_digest *expected,
+                       dv_manifest_answer *out, davit_error **err)
 {
     DV_AUTO(dv_response) res = DV_RESPONSE_INIT;
     DV_AUTO(dv_manifest_answer) a = DV_MANIFEST_ANSWER_INIT;

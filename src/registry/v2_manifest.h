@@ -11,23 +11,27 @@
 
 /* What HEAD told, or the whole answer when a GET was needed. */
 typedef struct dv_manifest_answer {
-    char *media_type;      /* Content-Type without parameters; "" when there is none */
+    char *media_type; /* Content-Type without parameters; "" when there is none */
     davit_digest digest;
     uint64_t size;
-    dv_buf bytes;          /* empty after a HEAD */
+    dv_buf bytes; /* empty after a HEAD */
 } dv_manifest_answer;
 
-#define DV_MANIFEST_ANSWER_INIT {0}
+#define DV_MANIFEST_ANSWER_INIT \
+    {                           \
+        0                       \
+    }
 void dv_manifest_answer_clear(dv_manifest_answer *a);
 DV_DEFINE_AUTO(dv_manifest_answer, dv_manifest_answer_clear)
 
 /* HEAD by tag or digest text, then GET where the registry needs it (registry-v2.md 4.2). */
-int dv_v2_manifest_resolve(dv_registry *reg, const char *tag_or_digest, dv_manifest_answer *out, davit_error **err);
+int dv_v2_manifest_resolve(dv_registry *reg, const char *tag_or_digest, dv_manifest_answer *out,
+                           davit_error **err);
 /*
  * GET. expected: the digest that the bytes must have, or NULL for a tag (then Docker-Content-Digest is checked if it is
  * there). The bytes are hashed before anything parses them (threats B5).
  */
-int dv_v2_manifest_get(dv_registry *reg, const char *tag_or_digest, const davit_digest *expected, dv_manifest_answer *out,
-                       davit_error **err);
+int dv_v2_manifest_get(dv_registry *reg, const char *tag_or_digest, const davit_digest *expected,
+                       dv_manifest_answer *out, davit_error **err);
 
 #endif

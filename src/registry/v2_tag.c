@@ -9,8 +9,8 @@
 
 #include <string.h>
 
-static int give_page(const dv_response *res, davit_tag_fn fn, void *user_data, bool *out_stop, size_t *out_count,
-                     davit_error **err)
+static int give_page(const dv_response *res, davit_tag_fn fn, void *user_data, bool *out_stop,
+                     size_t *out_count, davit_error **err)
 {
     DV_AUTOPTR(dv_json) page = NULL;
     const dv_json_limits limits = {.max_bytes = DV_TAG_PAGE_MAX, .max_values = DV_TAG_VALUES_MAX};

@@ -97,7 +97,8 @@ static bool names_image(const dv_reference_row *row, const dv_image_row *image)
            (image->index.algorithm && davit_digest_equal(&row->digest, &image->index));
 }
 
-static int fill_image(davit_image *image, const dv_image_row *row, const dv_reference_rows *references, davit_error **err)
+static int fill_image(davit_image *image, const dv_image_row *row, const dv_reference_rows *references,
+                      davit_error **err)
 {
     *image = (davit_image){
         .manifest = row->manifest,
@@ -120,7 +121,8 @@ static int fill_image(davit_image *image, const dv_image_row *row, const dv_refe
 }
 
 /* In the order of the rows. */
-static int make_list(davit_store *store, const dv_image_row *rows, size_t count, davit_image_list **out, davit_error **err)
+static int make_list(davit_store *store, const dv_image_row *rows, size_t count, davit_image_list **out,
+                     davit_error **err)
 {
     DV_AUTO(dv_reference_rows) references = {0};
     DV_AUTOPTR(davit_image_list) list = dv_new(davit_image_list);
@@ -237,8 +239,8 @@ static const dv_image_row *choose(const dv_image_rows *rows, const davit_platfor
     return platform ? NULL : &rows->items[0];
 }
 
-int davit_store_find(davit_store *store, const char *name, const davit_platform *platform, davit_image_list **out,
-                     davit_error **err)
+int davit_store_find(davit_store *store, const char *name, const davit_platform *platform,
+                     davit_image_list **out, davit_error **err)
 {
     DV_AUTO(dv_image_rows) rows = {0};
     int r = find_rows(inner(store), name, &rows, err);
@@ -268,14 +270,16 @@ int davit_store_resolve(davit_store *store, const char *name, davit_digest *out,
 
 /* --- content ------------------------------------------------------------------------------------------------------- */
 
-int davit_store_get_manifest(davit_store *store, const davit_digest *digest, davit_manifest **out, davit_error **err)
+int davit_store_get_manifest(davit_store *store, const davit_digest *digest, davit_manifest **out,
+                             davit_error **err)
 {
     DV_AUTO(dv_buf) bytes = DV_BUF_INIT(DAVIT_MANIFEST_MAX);
     int r = dv_content_read(inner(store), digest, DAVIT_MANIFEST_MAX, &bytes, err);
     return r < 0 ? r : davit_manifest_parse(dv_buf_text(&bytes), bytes.size, NULL, out, err);
 }
 
-int davit_store_get_config(davit_store *store, const davit_digest *digest, davit_image_config **out, davit_error **err)
+int davit_store_get_config(davit_store *store, const davit_digest *digest, davit_image_config **out,
+                           davit_error **err)
 {
     DV_AUTO(dv_buf) bytes = DV_BUF_INIT(DAVIT_IMAGE_CONFIG_MAX);
     int r = dv_content_read(inner(store), digest, DAVIT_IMAGE_CONFIG_MAX, &bytes, err);

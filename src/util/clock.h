@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-uint64_t dv_clock_ms(void);   /* CLOCK_BOOTTIME; only differences mean something */
+uint64_t dv_clock_ms(void); /* CLOCK_BOOTTIME; only differences mean something */
 void dv_sleep_ms(unsigned ms);
 int64_t dv_wall_time_s(void); /* seconds since 1970, UTC */
 /* A seconds value as "2026-01-02T03:04:05Z". */

@@ -283,7 +283,7 @@ def test_large_layers_come_three_at_once(davit, faulty, small):
     faulty.fault("blob", Pace(4e6))
     davit("pull", faulty.ref)
     large = [r for r in faulty.gets() if r.ref != faulty.image.config]
-    events = sorted(e for r in large for e in ((r.started, 1), (r.ended, -1)))
+    events = sorted(e for r in large for e in ((r.started, 1), (r.last_send, -1)))
     count = most = 0
     for _, step in events:
         count += step

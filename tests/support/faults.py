@@ -27,6 +27,7 @@ class Request:
     name: str = None
     ref: str = None              # tag or digest
     started: float = 0.0
+    last_send: float = 0.0            # when its last bytes went out
     ended: float = None
     status: int = None
     sent: int = 0                # bytes of body handed to the socket

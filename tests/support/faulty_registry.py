@@ -231,10 +231,11 @@ class FaultyRegistry:
         return total
 
     def peak(self, kind="blob"):
-        """The most requests of a kind that were under way at one time."""
+        """The most requests of a kind that were under way at one time: until their last bytes went
+        out, since the client may be faster than our bookkeeping behind that."""
         now = time.monotonic()
         events = sorted(e for r in self.of(kind)
-                        for e in ((r.started, 1), (r.ended or now, -1)))
+                        for e in ((r.started, 1), (r.last_send if r.ended else now, -1)))
         most = count = 0
         for _, step in events:
             count += step
@@ -524,6 +525,7 @@ class Connection:
     def _send(self, request, response, piece):
         if not piece:
             return
+        request.last_send = time.monotonic()
         if response.chunked:
             self.sock.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
         else:
