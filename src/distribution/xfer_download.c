@@ -553,6 +553,7 @@ static int stream_open(dv_download *d, davit_error **err)
         .asked = s->ranged,
         .first = s->span.start,
         .last = large ? s->span.end - 1 : DAVIT_SIZE_UNKNOWN,
+        .fresh = d->attempt > 1,
     };
     s->download = d;
     d->active++;

@@ -434,6 +434,7 @@ static void set_options(dv_exchange *x, const dv_exchange_spec *spec)
     curl_easy_setopt(x->easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(x->easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(x->easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(x->easy, CURLOPT_FRESH_CONNECT, spec->fresh ? 1L : 0L);
     curl_easy_setopt(x->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)c->limits.connect_timeout_ms);
     curl_easy_setopt(x->easy, CURLOPT_HAPPY_EYEBALLS_TIMEOUT_MS, 250L);
     curl_easy_setopt(x->easy, CURLOPT_USERAGENT, c->user_agent);

@@ -62,6 +62,7 @@ typedef struct dv_exchange_spec {
     size_t body_size;
     bool http1_only; /* blobs (DESIGN 5) */
     bool decode;     /* undo gzip, which nobody asked for; blobs are never decoded */
+    bool fresh;      /* over a new connection */
     bool verify_tls;
     bool deny_private; /* connect to public addresses only (threats A7) */
     bool large;        /* a large body is expected: bigger buffer */

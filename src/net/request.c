@@ -22,7 +22,7 @@ struct dv_request {
     dv_url origin; /* of the first hop */
     const void *body;
     size_t body_size, body_max;
-    bool blob, decode, large, verify_tls, deny_private, trust_hops;
+    bool blob, decode, fresh, large, verify_tls, deny_private, trust_hops;
     unsigned hops;
     bool redirecting, streaming;
     dv_response response;
@@ -226,6 +226,7 @@ static int start_hop(dv_request *q, const dv_url *url, davit_error **err)
                                  .body_size = q->body_size,
                                  .http1_only = q->blob,
                                  .decode = q->decode,
+                                 .fresh = q->fresh,
                                  .large = q->large,
                                  .verify_tls = q->verify_tls,
                                  .deny_private = q->deny_private,
@@ -248,6 +249,7 @@ int dv_request_start(dv_http_client *c, const dv_request_spec *spec, dv_request 
     q->body_max = spec->body_max;
     q->blob = spec->blob;
     q->decode = spec->decode;
+    q->fresh = spec->fresh;
     q->large = spec->large;
     q->verify_tls = spec->verify_tls;
     q->deny_private = spec->deny_private;

@@ -56,6 +56,7 @@ typedef struct dv_request_spec {
     size_t body_max; /* ceiling of a collected body of a success; errors have DV_ERROR_BODY_MAX */
     bool blob;       /* HTTP/1.1 on a connection of its own */
     bool decode;     /* undo gzip (documents) */
+    bool fresh;      /* over a new connection */
     bool large;      /* expect a large body */
     bool verify_tls;
     bool deny_private; /* the first hop already must be public */

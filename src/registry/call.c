@@ -65,6 +65,7 @@ void dv_call_failed(dv_call *c, int r, davit_error *err)
     dv_trace(HTTP, "%s: again in %lld ms: %s", c->path, (long long)delay, davit_error_message(err));
     davit_error_free(err);
     c->attempt++;
+    c->fresh = true; /* whatever broke it may have broken the kept connections too */
     c->auth_rounds = 0;
     dv_timer_start(c->registry->client->loop, &c->timer, (uint64_t)delay);
 }
@@ -198,6 +199,7 @@ int dv_call_send(dv_call *c, bool tls, bool credentials, const dv_request_handle
                                 .body_max = c->body_max,
                                 .blob = c->blob,
                                 .decode = !c->encoded,
+                                .fresh = c->fresh,
                                 .large = c->large,
                                 .verify_tls = !c->registry->endpoint.insecure,
                                 .handler = handler,
@@ -270,6 +272,7 @@ int dv_call_start(dv_registry *reg, const dv_call_spec *spec, dv_call **out, dav
     c->blob = spec->blob;
     c->large = spec->large;
     c->encoded = spec->encoded;
+    c->fresh = spec->fresh;
     c->any_status = spec->any_status;
     c->without_scope = spec->without_scope;
     c->attempts = spec->attempts;

@@ -29,6 +29,7 @@ typedef struct dv_call_spec {
     size_t body_max;
     bool blob, large;   /* as in dv_request_spec */
     bool encoded;       /* the body stays as it comes: no gzip is undone */
+    bool fresh;         /* begin on a new connection */
     bool any_status;    /* an error status is an answer like any other (ping) */
     bool without_scope; /* ask for a token without scopes */
     uint32_t attempts;  /* 0: the client's policy; 1: never repeated */

@@ -14,7 +14,7 @@ struct dv_call {
     char *path, *query, *range;
     const char *const *accept;
     size_t body_max;
-    bool blob, large, encoded, any_status, without_scope;
+    bool blob, large, encoded, fresh, any_status, without_scope;
     uint32_t attempts, attempt, auth_rounds;
     dv_secret sent; /* the Authorization of the request under way */
     dv_request *request;

@@ -87,6 +87,7 @@ int dv_blob_get_start(dv_registry *reg, const davit_digest *digest, uint64_t siz
                               .blob = true,
                               .large = size != DAVIT_SIZE_UNKNOWN && size >= LARGE_BLOB,
                               .encoded = !document,
+                              .fresh = range->fresh,
                               .attempts = 1,
                               .handler = &call_handler,
                               .user = get,

@@ -25,6 +25,7 @@ typedef struct dv_blob_range {
     bool asked; /* false: the whole blob without a Range header */
     uint64_t first;
     uint64_t last; /* DAVIT_SIZE_UNKNOWN: to the end */
+    bool fresh;    /* over a new connection: the last one broke */
 } dv_blob_range;
 
 /*
