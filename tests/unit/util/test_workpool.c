@@ -107,12 +107,15 @@ static void strand__keeps_the_order_of_each(void **state)
     int next[STRANDS] = {0};
     atomic_store(&done, 0);
     atomic_store(&wrong, 0);
-    for (int s = 0; s < STRANDS; s++)
+    for (int s = 0; s < STRANDS; s++) {
         strands[s] = dv_strand_new(pool);
         assert_non_null(strands[s]);
+    }
     for (int i = 0; i < EACH; i++)
         for (int s = 0; s < STRANDS; s++)
             dv_strand_submit(strands[s], &job_new(count_in_order, i, &next[s])->work);
+    for (int s = 0; s < STRANDS; s++)
+        dv_strand_free(strands[s]); /* the items that are left run all the same */
     dv_workpool_free(pool);
     assert_int_equal(atomic_load(&done), STRANDS * EACH);
     assert_int_equal(atomic_load(&wrong), 0);
