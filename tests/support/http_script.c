@@ -159,6 +159,13 @@ static bool begins(const char *text, const char *prefix)
     return !prefix || strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
+static bool fits(const connection *c, const script_row *row, const char *request)
+{
+    return begins(request, row->request) && (!row->with || strstr(request, row->with)) &&
+           (!row->without || !strstr(request, row->without)) &&
+           (row->over == SCRIPT_EITHER || (row->over == SCRIPT_OVER_TLS) == (c->tls != NULL));
+}
+
 /* Remember the request, choose its row. NULL: none fits. */
 static const script_row *choose(connection *c, const char *request)
 {
@@ -172,8 +179,7 @@ static const script_row *choose(connection *c, const char *request)
     s->requests[s->request_count++] = kept;
     for (size_t i = 0; i < s->slot_count && !found; i++) {
         const script_row *row = &s->slots[i]->row;
-        if ((row->times && s->slots[i]->used >= row->times) || !begins(request, row->request) ||
-            (row->with && !strstr(request, row->with)) || (row->without && strstr(request, row->without)))
+        if ((row->times && s->slots[i]->used >= row->times) || !fits(c, row, request))
             continue;
         found = row;
         s->slots[i]->used++;
@@ -219,7 +225,7 @@ static bool find_range(const char *request, size_t size, size_t *first, size_t *
 static bool send_body(connection *c, const script_row *row, const char *body, size_t size, bool last)
 {
     size_t piece = row->drip_ms ? (row->drip_size ? row->drip_size : 1) : PIECE;
-    for (size_t done = 0; done < size || row->endless;) {
+    for (size_t done = 0; done < size;) {
         size_t n = size - done < piece ? size - done : piece;
         if (row->drip_ms && !wait_ms(c->script, row->drip_ms))
             return false;
@@ -229,12 +235,20 @@ static bool send_body(connection *c, const script_row *row, const char *body, si
             return false;
         note_sent(c->script, row, n);
         done += n;
-        if (row->endless && done == size)
-            done = 0;
-        if (row->endless && is_stopping(c->script))
-            return false;
     }
     return true;
+}
+
+/* The body again and again until the peer leaves; without drip_ms in large pieces. */
+static void send_endlessly(connection *c, const script_row *row, const char *body, size_t size)
+{
+    size_t times = row->drip_ms || size > PIECE ? 1 : PIECE / size;
+    char *many = must(malloc(times * size));
+    for (size_t i = 0; i < times; i++)
+        memcpy(many + i * size, body, size);
+    while (send_body(c, row, many, times * size, false) && !is_stopping(c->script))
+        ;
+    free(many);
 }
 
 static bool hold(connection *c)
@@ -293,7 +307,9 @@ static bool answer(connection *c, const script_row *row, const char *request)
     if (begins(request, "HEAD "))
         return ok && end_with(c, row->then);
     size_t cut = row->cut == SCRIPT_CUT_HEAD ? 0 : row->cut && row->cut < size ? row->cut : size;
-    ok = ok && send_body(c, row, body, cut, cut == size && !row->endless);
+    if (ok && row->endless && size > 0)
+        send_endlessly(c, row, body, size);
+    ok = ok && !row->endless && send_body(c, row, body, cut, cut == size);
     if (ok && row->then == SCRIPT_HOLD)
         return hold(c) && send_body(c, row, body + cut, size - cut, true);
     return ok && end_with(c, row->then);

@@ -19,6 +19,8 @@ typedef enum script_then {
     SCRIPT_HOLD,  /* nothing more until script_release() or until the peer leaves; then goes on */
 } script_then;
 
+typedef enum script_over { SCRIPT_EITHER, SCRIPT_OVER_PLAIN, SCRIPT_OVER_TLS } script_over;
+
 #define SCRIPT_SILENT (-1)       /* as status: no answer at all, only `then` */
 #define SCRIPT_CUT_HEAD SIZE_MAX /* as cut: the header and not a byte of the body */
 #define SCRIPT_GROUPS 4
@@ -27,6 +29,7 @@ typedef struct script_row {
     const char *request; /* the request begins so, "GET /v2/app/blobs/"; NULL: any */
     const char *with;    /* a text that its header holds, NULL: any */
     const char *without; /* a text that it does not hold */
+    script_over over;
     unsigned times;      /* so often; 0: always */
     unsigned delay_ms;   /* before the answer */
     int status;          /* 0: 200 */
