@@ -23,6 +23,7 @@ typedef struct dv_document {
     davit_manifest *manifest;
     davit_digest digest; /* what it was asked by: may be sha512 */
     bool fetched;        /* came over the network */
+    bool walked;         /* an index whose entries were followed, or an image that is wanted */
 } dv_document;
 
 /* One image that is to be had. */

@@ -34,11 +34,11 @@ DV_DEFINE_AUTOPTR(davit_image_config, davit_image_config_free)
 
 /* --- documents ----------------------------------------------------------------------------------------------------- */
 
-static davit_manifest *find_document(const dv_wanted *w, const davit_digest *digest)
+static dv_document *find_document(const dv_wanted *w, const davit_digest *digest)
 {
     for (size_t i = 0; i < w->document_count; i++)
         if (davit_digest_equal(&w->documents[i].digest, digest))
-            return w->documents[i].manifest;
+            return &w->documents[i];
     return NULL;
 }
 
@@ -78,11 +78,12 @@ static int read_stored(const dv_pull *p, const davit_digest *digest, const char 
 static int get_document(dv_pull *p, dv_registry *reg, dv_wanted *w, const davit_descriptor *desc,
                         const char *ref_text, davit_manifest **out, davit_error **err)
 {
-    davit_manifest *m = find_document(w, &desc->digest);
-    if (m) {
-        *out = m;
+    const dv_document *known = find_document(w, &desc->digest);
+    if (known) {
+        *out = known->manifest;
         return 0;
     }
+    davit_manifest *m = NULL;
     int r = read_stored(p, &desc->digest, desc->media_type, &m, err);
     bool fetched = r == 0;
     if (fetched)
@@ -236,10 +237,14 @@ static int choose_all(dv_pull *p, dv_registry *reg, dv_wanted *w, const davit_ma
             continue;
         }
         int r = get_document(p, reg, w, &entries[i], NULL, &child, err);
-        if (r == 0 && davit_manifest_is_index(child))
-            r = choose_all(p, reg, w, child, depth + 1, err);
-        else if (r == 0)
-            r = add_image(w, child, &entries[i].digest, &entries[i], err);
+        if (r < 0)
+            return r;
+        dv_document *document = find_document(w, &entries[i].digest);
+        if (document->walked)
+            continue; /* indexes that name each other again and again cost nothing more (threats C3) */
+        document->walked = true;
+        r = davit_manifest_is_index(child) ? choose_all(p, reg, w, child, depth + 1, err)
+                                           : add_image(w, child, &entries[i].digest, &entries[i], err);
         if (r < 0)
             return r;
         if (w->document_count > DAVIT_MANIFEST_LAYERS_MAX)
