@@ -38,6 +38,7 @@ typedef struct dv_wanted_image {
 typedef struct dv_wanted {
     dv_document *documents; /* the target first */
     size_t document_count;
+    size_t document_bytes, document_items; /* of all together, which is limited */
     dv_wanted_image *images;
     size_t image_count;
     davit_descriptor *blobs; /* configs and layers, each digest once; media types borrowed from documents */

@@ -42,10 +42,31 @@ static dv_document *find_document(const dv_wanted *w, const davit_digest *digest
     return NULL;
 }
 
+/* What all documents of one pull may add up to (threats C3); they are in memory together. */
+#define DOCUMENTS_BYTES_MAX (32u << 20)
+#define DOCUMENTS_ITEMS_MAX 16384 /* layers and entries */
+
+static bool is_too_much(dv_wanted *w, const davit_manifest *m)
+{
+    size_t size, layers, entries;
+    davit_manifest_bytes(m, &size);
+    davit_manifest_layers(m, &layers);
+    davit_manifest_entries(m, &entries);
+    w->document_bytes += size;
+    w->document_items += layers + entries;
+    return w->document_bytes > DOCUMENTS_BYTES_MAX || w->document_items > DOCUMENTS_ITEMS_MAX;
+}
+
 /* Takes the manifest over, also on failure. */
 static int keep_document(dv_wanted *w, davit_manifest *m, const davit_digest *digest, bool fetched,
                          davit_error **err)
 {
+    if (is_too_much(w, m)) {
+        davit_manifest_free(m);
+        return dv_error_set(err, DAVIT_ETOOBIG,
+                            "index with more than %d layers and entries, or %u MiB of manifests",
+                            DOCUMENTS_ITEMS_MAX, DOCUMENTS_BYTES_MAX >> 20);
+    }
     dv_document *grown = dv_realloc_array(w->documents, w->document_count + 1, sizeof(*grown));
     if (!grown) {
         davit_manifest_free(m);
@@ -247,9 +268,6 @@ static int choose_all(dv_pull *p, dv_registry *reg, dv_wanted *w, const davit_ma
                                            : add_image(w, child, &entries[i].digest, &entries[i], err);
         if (r < 0)
             return r;
-        if (w->document_count > DAVIT_MANIFEST_LAYERS_MAX)
-            return dv_error_set(err, DAVIT_ETOOBIG, "index of more than %d manifests",
-                                DAVIT_MANIFEST_LAYERS_MAX);
     }
     return 0;
 }

@@ -321,11 +321,11 @@ static void challenged(dv_call *c, dv_response *response)
         r = dv_authorizer_challenged(reg->authorizer, &response->headers, scopes, &c->sent, dv_clock_ms(),
                                      &step, &wanted, &err);
     if (r < 0) {
-        /* No credentials fit: what the registry says is the better reason, when it says something. */
+        /* Nothing more fits. Of what was sent the registry knows best what is wrong, when it says something. */
         davit_error *told = NULL;
         int told_r = dv_error_body_set(&told, response->status, &response->headers,
                                        dv_buf_text(&response->body), response->body.size);
-        bool better = r == DAVIT_EUNAUTHORIZED && told && told->kind == DV_ERROR_REGISTRY_FULL;
+        bool better = dv_secret_is_set(&c->sent) && told && told->kind == DV_ERROR_REGISTRY_FULL;
         davit_error_free(better ? err : told);
         if (c->any_status)
             davit_error_free(better ? told : err);

@@ -222,6 +222,14 @@ static int make_schema(dv_db *db, davit_error **err)
     return r;
 }
 
+static int open_memory(dv_db *db, davit_error **err)
+{
+    close_connection(db);
+    int result = sqlite3_open_v2(":memory:", &db->sqlite,
+                                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+    return result == SQLITE_OK ? execute(db, schema, err) : failure(db, result, err);
+}
+
 static int check_schema(dv_db *db, bool may_make, davit_error **err)
 {
     int version = 0;
@@ -231,6 +239,8 @@ static int check_schema(dv_db *db, bool may_make, davit_error **err)
         if (r == 0)
             r = read_user_version(db, &version, err);
     }
+    if (r == 0 && version == 0 && !may_make)
+        return open_memory(db, err); /* its maker has not come to the schema yet: nothing was recorded */
     if (r == 0 && version > DV_STORE_LAYOUT_VERSION)
         r = dv_error_set(err, DAVIT_ESTORE, "%s/" DB_NAME " has version %d, made by a newer davit",
                          db->store_path, version);
@@ -246,14 +256,6 @@ static int file_size(const dv_db *db, const char *name, uint64_t *out)
         return -1;
     *out = (uint64_t)st.st_size;
     return 0;
-}
-
-static int open_memory(dv_db *db, davit_error **err)
-{
-    close_connection(db);
-    int result = sqlite3_open_v2(":memory:", &db->sqlite,
-                                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
-    return result == SQLITE_OK ? execute(db, schema, err) : failure(db, result, err);
 }
 
 /*

@@ -144,6 +144,23 @@ static void db_tx__a_full_disk_is_said_and_loses_nothing(void **state)
     expect_child(spawn(*state, on_a_full_disk));
 }
 
+/* What a reader meets between another process's making of the file and its schema: the header of an empty WAL database. */
+static void db_open__a_reader_takes_a_database_without_schema_as_empty(void **state)
+{
+    fixture *f = *state;
+    static const unsigned char page[4096] = "SQLite format 3\0\x10\0\2\2\0\x40\x20\x20";
+    DV_AUTOPTR(dv_store) reader = NULL;
+    DV_AUTO(dv_buf) path = DV_BUF_INIT(4096);
+    dv_buf_printf(&path, "%s/davit.db", f->path);
+    FILE *file = fopen(dv_buf_text(&path), "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite(page, 1, sizeof(page), file), sizeof(page));
+    fclose(file);
+    assert_int_equal(dv_store_open(f->path, DV_STORE_READ_ONLY, &reader, NULL), 0);
+    assert_int_equal(dv_db_open(reader->db, NULL), 0);
+    assert_int_equal(count_rows(reader->db), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +169,7 @@ int main(void)
         store_test(db_tx__threads_take_turns),
         store_test(db_open__refuses_what_is_newer_or_no_database),
         store_test(db_tx__a_full_disk_is_said_and_loses_nothing),
+        store_test(db_open__a_reader_takes_a_database_without_schema_as_empty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
