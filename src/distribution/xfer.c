@@ -37,8 +37,8 @@ void dv_xfer_event_read(dv_xfer_event *event, dv_xfer_event *out)
 {
     *out = *event;
     if (event == &event->watch->counts) {
-        atomic_store(&event->watch->counts_queued, false);
-        out->current = atomic_load(&event->watch->current);
+        atomic_store(&out->watch->counts_queued, false); /* from here on the loop may fill it again */
+        out->current = atomic_load(&out->watch->current);
     } else if (event != &event->watch->end) {
         free(event);
     }

@@ -189,11 +189,12 @@ void davit_client_free(davit_client *c)
 {
     if (!c)
         return;
-    /* The workers hand their last results to the loop, which runs them before it ends. */
-    dv_workpool_free(c->pool);
+    /* The workers hand their last results to the loop, which runs them before it ends; those may still free strands. */
+    dv_workpool_stop(c->pool);
     dv_http_client_clear(&c->http);
     if (c->loop)
         dv_loop_free(c->loop);
+    dv_workpool_free(c->pool);
     void *extension = atomic_load(&c->extension);
     if (extension)
         c->extension_free(extension);

@@ -74,6 +74,8 @@ static void start_thread(dv_workpool *pool)
 /* Pool locked. False when nobody will ever run it. */
 static bool enqueue(dv_workpool *pool, dv_work *work)
 {
+    if (pool->stopping)
+        return false;
     if (pool->queued >= pool->idle && pool->threads < pool->max_threads)
         start_thread(pool);
     if (pool->threads == 0)
@@ -95,16 +97,25 @@ void dv_workpool_submit(dv_workpool *pool, dv_work *work)
         work->run(work);
 }
 
-void dv_workpool_free(dv_workpool *pool)
+void dv_workpool_stop(dv_workpool *pool)
 {
     if (!pool)
         return;
     pthread_mutex_lock(&pool->lock);
     pool->stopping = true;
+    unsigned threads = pool->threads;
+    pool->threads = 0;
     pthread_cond_broadcast(&pool->changed);
     pthread_mutex_unlock(&pool->lock);
-    for (unsigned i = 0; i < pool->threads; i++)
+    for (unsigned i = 0; i < threads; i++)
         pthread_join(pool->thread[i], NULL);
+}
+
+void dv_workpool_free(dv_workpool *pool)
+{
+    if (!pool)
+        return;
+    dv_workpool_stop(pool);
     pthread_mutex_destroy(&pool->lock);
     pthread_cond_destroy(&pool->changed);
     free(pool);

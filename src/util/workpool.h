@@ -20,7 +20,9 @@ typedef struct dv_strand dv_strand;
 
 /* Threads start when there is work for them, at most max_threads. NULL: no memory. */
 dv_workpool *dv_workpool_new(unsigned max_threads);
-/* Runs what is queued, ends the threads. */
+/* Runs what is queued, ends the threads; what is submitted from then on runs on the submitter's thread. NULL is fine. */
+void dv_workpool_stop(dv_workpool *pool);
+/* Stops it first. Its strands must be gone. */
 void dv_workpool_free(dv_workpool *pool);
 /* Threads: any. Run on the caller's thread if not a single thread can be started. */
 void dv_workpool_submit(dv_workpool *pool, dv_work *work);

@@ -116,9 +116,10 @@ static void strand__keeps_the_order_of_each(void **state)
             dv_strand_submit(strands[s], &job_new(count_in_order, i, &next[s])->work);
     for (int s = 0; s < STRANDS; s++)
         dv_strand_free(strands[s]); /* the items that are left run all the same */
-    dv_workpool_free(pool);
+    dv_workpool_stop(pool);
     assert_int_equal(atomic_load(&done), STRANDS * EACH);
     assert_int_equal(atomic_load(&wrong), 0);
+    dv_workpool_free(pool);
 }
 
 int main(void)
