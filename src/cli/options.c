@@ -40,7 +40,7 @@ const dv_option dv_global_options[] = {
     {"stall-timeout", 0, DV_OPTION_SECONDS, AT(stall_timeout_ms), "SECONDS", "without a byte (30)"},
     {"min-rate", 0, DV_OPTION_RATE, AT(min_rate), "BYTES", "a second, k and M are 1024 and 1024² (1k)"},
     {"min-rate-window", 0, DV_OPTION_SECONDS, AT(min_rate_window_ms), "SECONDS",
-     "that --min-rate averages (60)"},
+     "that --min-rate averages (twice --stall-timeout)"},
     {"retry-delay", 0, DV_OPTION_SECONDS, AT(retry_delay_ms), "SECONDS", "before the first repetition (0.5)"},
     {"version", 0, DV_OPTION_FLAG, AT(version), NULL, "print the version"},
     {"help", 'h', DV_OPTION_FLAG, AT(help), NULL, "print help"},

@@ -113,7 +113,8 @@ static const dv_blob_handler handler = {on_answer, on_body, on_done};
 static void run_start(dv_task *task)
 {
     blob_stream *b = of(task, offsetof(blob_stream, start));
-    const dv_blob_range range = {.asked = b->passed > 0, .first = b->passed, .last = DAVIT_SIZE_UNKNOWN};
+    const dv_blob_range range = {
+        .large = true, .asked = b->passed > 0, .first = b->passed, .last = DAVIT_SIZE_UNKNOWN};
     davit_error *err = NULL;
     int r = dv_blob_get_start(b->registry, b->digest, DAVIT_SIZE_UNKNOWN, /* document= */ false, &range,
                               &handler, b, &b->get, &err);

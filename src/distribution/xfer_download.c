@@ -20,9 +20,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define CHUNK_LARGE (128u << 10)
+#define CHUNK_LARGE (64u << 10)
 #define CHUNK_SMALL (32u << 10)
-#define CHUNKS_ONE 5   /* of CHUNK_LARGE: one connection, large blob */
+#define CHUNKS_ONE 6   /* of CHUNK_LARGE: one connection, large blob */
 #define CHUNKS_MANY 16 /* of CHUNK_SMALL: several connections */
 #define CHUNKS_SMALL 4 /* of CHUNK_SMALL: small blob */
 #define PEER_POLL_MS 200
@@ -554,6 +554,7 @@ static int stream_open(dv_download *d, davit_error **err)
         .first = s->span.start,
         .last = large ? s->span.end - 1 : DAVIT_SIZE_UNKNOWN,
         .fresh = d->attempt > 1,
+        .large = !d->xfer->small && d->wanted == 1,
     };
     s->download = d;
     d->active++;

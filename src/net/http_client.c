@@ -19,7 +19,7 @@
 #include <sys/socket.h>
 
 #define BUFFER_SMALL (32L << 10)
-#define BUFFER_LARGE (256L << 10)
+#define BUFFER_LARGE (128L << 10)
 
 typedef enum exchange_state { STATE_CONNECTING, STATE_WAITING, STATE_RECEIVING } exchange_state;
 

@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-#define LARGE_BLOB (1u << 20) /* from here on a bigger receive buffer pays */
-
 struct dv_blob_get {
     const dv_blob_handler *handler;
     void *user;
@@ -85,7 +83,7 @@ int dv_blob_get_start(dv_registry *reg, const davit_digest *digest, uint64_t siz
                               .path = dv_buf_text(&path),
                               .range = range->asked ? dv_buf_text(&asked) : NULL,
                               .blob = true,
-                              .large = size != DAVIT_SIZE_UNKNOWN && size >= LARGE_BLOB,
+                              .large = range->large,
                               .encoded = !document,
                               .fresh = range->fresh,
                               .attempts = 1,
