@@ -10,6 +10,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -36,7 +37,7 @@ typedef struct connection {
 
 typedef struct slot {
     script_row row;
-    char *headers; /* the row's, copied */
+    char *texts[4]; /* the row's, copied */
     unsigned used;
 } slot;
 
@@ -389,6 +390,7 @@ static void *accept_all(void *arg)
         connection *c = must(calloc(1, sizeof(*c)));
         c->script = s;
         c->fd = fd;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
         if (pthread_create(&c->thread, NULL, serve, c) != 0)
             abort();
         s->connections[s->connection_count++] = c;
@@ -425,8 +427,10 @@ void script_add(script *s, const script_row *row)
     s->slots = must(realloc(s->slots, (s->slot_count + 1) * sizeof(*s->slots)));
     slot *added = s->slots[s->slot_count++] = must(calloc(1, sizeof(*added)));
     added->row = *row;
-    if (row->headers)
-        added->row.headers = added->headers = must(strdup(row->headers));
+    const char **texts[] = {&added->row.request, &added->row.with, &added->row.without, &added->row.headers};
+    for (size_t i = 0; i < 4; i++)
+        if (*texts[i])
+            *texts[i] = added->texts[i] = must(strdup(*texts[i]));
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -487,7 +491,8 @@ void script_stop(script *s)
         free(s->requests[i]);
     free(s->requests);
     for (size_t i = 0; i < s->slot_count; i++) {
-        free(s->slots[i]->headers);
+        for (size_t k = 0; k < 4; k++)
+            free(s->slots[i]->texts[k]);
         free(s->slots[i]);
     }
     free(s->slots);

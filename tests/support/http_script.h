@@ -48,7 +48,7 @@ typedef struct script_row {
 
 typedef struct script script;
 
-/* The rows are copied, and of what they point at the headers. Aborts where a socket cannot be made. */
+/* The rows are copied with their texts, but for the bodies. Aborts where a socket cannot be made. */
 script *script_start(const script_row *rows, size_t count);
 /* The same with a certificate of its own: greetings become TLS, and plain requests still work. */
 script *script_start_tls(const script_row *rows, size_t count, unsigned handshake_delay_ms);
