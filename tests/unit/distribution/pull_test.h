@@ -157,7 +157,7 @@ UNUSED static const char *blob_request(const blob *b)
 UNUSED static void serve_blob(script *s, const blob *b, script_row row)
 {
     row.request = blob_request(b);
-    if (!row.body) {
+    if (!row.body && !row.status) {
         row.body = b->bytes;
         row.size = (size_t)b->descriptor.size;
     }
