@@ -165,6 +165,7 @@ UNUSED static void serve_blob(script *s, const blob *b, script_row row)
 }
 
 #define LAYERS_MAX 24
+#define NO_ROOTFS SIZE_MAX /* as diff_ids */
 
 typedef struct image {
     blob layers[LAYERS_MAX];
@@ -178,14 +179,18 @@ UNUSED static void append_descriptor(dv_buf *out, const davit_descriptor *d)
                   d->digest.text, (unsigned long long)d->size);
 }
 
-/* What stands in the config besides rootfs. */
-UNUSED static void image_finish(image *i, const char *config_members, size_t diff_ids)
+/* Config and manifest. config_members: what stands in the config besides rootfs; seed makes it one of its kind. */
+UNUSED static void image_finish(image *i, const char *config_members, size_t diff_ids, unsigned seed)
 {
     DV_AUTO(dv_buf) config = DV_BUF_INIT(1u << 16), manifest = DV_BUF_INIT(1u << 16);
-    dv_buf_printf(&config, "{%s\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[", config_members);
-    for (size_t k = 0; k < diff_ids; k++)
-        dv_buf_printf(&config, "%s\"sha256:%064zx\"", k ? "," : "", k + 1);
-    dv_buf_puts(&config, "]}}");
+    if (diff_ids == NO_ROOTFS) {
+        dv_buf_printf(&config, "{%s\"seed\":%u}", config_members, seed);
+    } else {
+        dv_buf_printf(&config, "{%s\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[", config_members);
+        for (size_t k = 0; k < diff_ids; k++)
+            dv_buf_printf(&config, "%s\"sha256:%032x%032zx\"", k ? "," : "", seed, k + 1);
+        dv_buf_puts(&config, "]}}");
+    }
     i->config = blob_of_text(dv_buf_text(&config), DV_MEDIA_TYPE_OCI_CONFIG);
     dv_buf_puts(&manifest,
                 "{\"schemaVersion\":2,\"mediaType\":\"" DV_MEDIA_TYPE_OCI_MANIFEST "\",\"config\":");
@@ -207,7 +212,7 @@ UNUSED static image image_make(const size_t *sizes, unsigned seed)
     image i = {0};
     for (; sizes[i.layer_count]; i.layer_count++)
         i.layers[i.layer_count] = blob_make(sizes[i.layer_count], seed + (unsigned)i.layer_count);
-    image_finish(&i, LINUX, i.layer_count);
+    image_finish(&i, LINUX, i.layer_count, seed);
     return i;
 }
 
