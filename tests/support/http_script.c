@@ -37,7 +37,7 @@ typedef struct connection {
 
 typedef struct slot {
     script_row row;
-    char *texts[4]; /* the row's, copied */
+    char *texts[4], *body; /* the row's, copied */
     unsigned used;
 } slot;
 
@@ -282,7 +282,7 @@ static bool answer(connection *c, const script_row *row, const char *request)
     if (!row)
         row = &nothing;
     const char *body = row->body ? row->body : "";
-    size_t size = row->size ? row->size : strlen(body), first = 0, last = 0, whole = size;
+    size_t size = row->size, first = 0, last = 0, whole = size;
     int status = row->status ? row->status : 200;
     char line[128] = "";
     if (row->delay_ms && !wait_ms(c->script, row->delay_ms))
@@ -431,6 +431,12 @@ void script_add(script *s, const script_row *row)
     for (size_t i = 0; i < 4; i++)
         if (*texts[i])
             *texts[i] = added->texts[i] = must(strdup(*texts[i]));
+    size_t size = row->size || !row->body ? row->size : strlen(row->body);
+    added->body = must(calloc(1, size + 1));
+    if (row->body)
+        memcpy(added->body, row->body, size);
+    added->row.body = added->body;
+    added->row.size = row->body ? size : 0;
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -493,6 +499,7 @@ void script_stop(script *s)
     for (size_t i = 0; i < s->slot_count; i++) {
         for (size_t k = 0; k < 4; k++)
             free(s->slots[i]->texts[k]);
+        free(s->slots[i]->body);
         free(s->slots[i]);
     }
     free(s->slots);

@@ -34,13 +34,13 @@ typedef struct script_row {
     unsigned delay_ms;   /* before the answer */
     int status;          /* 0: 200 */
     const char *headers; /* more lines, each with \r\n; with a Content-Length of their own none is added */
-    const void *body;    /* borrowed */
-    size_t size;         /* 0: of the text */
-    bool raw;            /* the body is the whole answer, header and all */
-    bool ranges;         /* Range is honoured */
-    bool endless;        /* the body again and again, without a Content-Length */
-    size_t cut;          /* so many bytes of the body, then `then`; 0: all of it */
-    unsigned drip_ms;    /* between pieces of drip_size bytes (0: 1) */
+    const void *body;
+    size_t size;      /* 0: of the text */
+    bool raw;         /* the body is the whole answer, header and all */
+    bool ranges;      /* Range is honoured */
+    bool endless;     /* the body again and again, without a Content-Length */
+    size_t cut;       /* so many bytes of the body, then `then`; 0: all of it */
+    unsigned drip_ms; /* between pieces of drip_size bytes (0: 1) */
     size_t drip_size;
     script_then then;
     unsigned group; /* below SCRIPT_GROUPS: whose requests script_peak() counts together */
@@ -48,7 +48,7 @@ typedef struct script_row {
 
 typedef struct script script;
 
-/* The rows are copied with their texts, but for the bodies. Aborts where a socket cannot be made. */
+/* The rows are copied with all they point at: a thread may still be sending. Aborts where no socket can be made. */
 script *script_start(const script_row *rows, size_t count);
 /* The same with a certificate of its own: greetings become TLS, and plain requests still work. */
 script *script_start_tls(const script_row *rows, size_t count, unsigned handshake_delay_ms);

