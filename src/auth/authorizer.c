@@ -237,6 +237,7 @@ static int ask(dv_authorizer *a, const char *const *scopes, dv_token_request *ou
         return r;
     dv_trace(AUTH, "%s: %s token from %s for \"%s\"", a->origin.host,
              request.anonymous ? "anonymous" : "authorized", realm.host, request.scopes);
+    request.configured = dv_realm_is_configured(&q);
     *out = request;
     request = (dv_token_request)DV_TOKEN_REQUEST_INIT; /* moved */
     return 0;
@@ -449,6 +450,7 @@ static int ask_by_get(dv_authorizer *a, const dv_token_request *request, dv_toke
     again.key = dv_strdup(request->key);
     if (!again.key)
         return dv_error_oom(err);
+    again.configured = request->configured;
     a->post_failed = true;
     *out = again;
     again = (dv_token_request)DV_TOKEN_REQUEST_INIT; /* moved */

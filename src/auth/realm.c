@@ -63,7 +63,7 @@ int dv_realm_trusted_check(const char *const *trusted, davit_error **err)
     return 0;
 }
 
-static bool user_trusts(const dv_realm_question *q)
+bool dv_realm_is_configured(const dv_realm_question *q)
 {
     for (size_t i = 0; q->trusted && q->trusted[i]; i++)
         if (entry_matches(q->trusted[i], q->realm))
@@ -95,7 +95,7 @@ static bool origin_may_be_private(const dv_realm_question *q)
 dv_realm_trust dv_realm_judge(const dv_realm_question *q, const char **out_why)
 {
     bool same_host = strcmp(q->origin->host, q->realm->host) == 0;
-    bool trusted = user_trusts(q);
+    bool trusted = dv_realm_is_configured(q);
     const char *why = NULL;
     if (is_https(q->origin) && !is_https(q->realm))
         why = "plain http";

@@ -27,6 +27,9 @@ typedef struct dv_realm_question {
  * registry is not known to be private itself. out_why, when not NULL, gets why it was refused (a static
  * text).
  */
+/* Whether the user's own list names this realm. */
+bool dv_realm_is_configured(const dv_realm_question *q);
+
 dv_realm_trust dv_realm_judge(const dv_realm_question *q, const char **out_why);
 
 /*

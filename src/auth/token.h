@@ -39,8 +39,9 @@ typedef struct dv_token_request {
     char *key;          /* which cached token the answer becomes: equal keys are the same question */
     char *realm;        /* the question again, for asking it once more by GET */
     char *service;
-    char *scopes;   /* joined by spaces */
-    bool anonymous; /* no credentials are in it */
+    char *scopes;    /* joined by spaces */
+    bool anonymous;  /* no credentials are in it */
+    bool configured; /* the user named this host (--trust-realm): it may have a private address (threats A7) */
 } dv_token_request;
 
 #define DV_TOKEN_REQUEST_INIT \

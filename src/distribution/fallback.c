@@ -15,6 +15,8 @@ bool dv_fallback_continue(const davit_error *err, bool mirror)
     default:
         break;
     }
+    if (err->code == DAVIT_ETIMEOUT && err->kind == DV_ERROR_PLAIN)
+        return false; /* the token request's 15 s (pull.md 2.2) */
     switch (err->kind) {
     case DV_ERROR_REGISTRY_FULL:
     case DV_ERROR_CONFIG_PULL:
@@ -35,7 +37,7 @@ int dv_fallback_translate(davit_error **err, const davit_reference *ref)
     davit_error *e = *err;
     if (!e)
         return 0;
-    if (e->kind != DV_ERROR_REGISTRY_FULL && e->kind != DV_ERROR_REGISTRY_BARE)
+    if (e->kind != DV_ERROR_REGISTRY_FULL)
         return e->code;
     const char *name = davit_reference_familiar_name(ref);
     if (strcmp(e->registry_code, "DENIED") == 0)

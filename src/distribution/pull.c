@@ -14,6 +14,9 @@
 #include <string.h>
 
 #define MESSAGE_MAX (16u << 10)
+#define TAGS_BYTES_MAX \
+    (8u << 20) /* of all tags of a repository together, with what malloc() adds (threats C4) */
+#define TAG_OVERHEAD 24
 
 static void emit(const dv_pull *p, davit_progress_kind kind, const char *id, const char *text)
 {
@@ -46,13 +49,18 @@ void dv_pull_warn(const dv_pull *p, const char *fmt, ...)
 
 typedef struct tag_list {
     char **items;
-    size_t count, capacity;
-    bool failed;
+    size_t count, capacity, bytes;
+    bool failed, too_many;
 } tag_list;
 
 static int add_tag(const char *tag, void *user_data)
 {
     tag_list *l = user_data;
+    l->bytes += sizeof(*l->items) + TAG_OVERHEAD + strlen(tag);
+    if (l->bytes > TAGS_BYTES_MAX) {
+        l->too_many = true;
+        return 1;
+    }
     if (l->count == l->capacity) {
         size_t capacity = l->capacity ? 2 * l->capacity : 64;
         char **items = dv_realloc_array(l->items, capacity, sizeof(*items));
@@ -85,6 +93,8 @@ static int pull_all_tags(dv_pull *p, dv_registry *reg, const davit_reference *re
         return r;
     if (tags.failed)
         return dv_error_oom(err);
+    if (tags.too_many)
+        return dv_error_set(err, DAVIT_ETOOBIG, "tag list: more than %u MiB of tags", TAGS_BYTES_MAX >> 20);
     for (size_t i = 0; i < tags.count; i++) {
         DV_AUTOPTR(davit_reference) tagged = NULL;
         if (davit_reference_with_tag(ref, tags.items[i], &tagged, NULL) < 0) {

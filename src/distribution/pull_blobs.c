@@ -118,7 +118,8 @@ static void explain_config(davit_error **err, const dv_watch *watch, const davit
                      watch->descriptor->digest.text);
     } else if (code != DAVIT_ECANCELLED && code != DAVIT_ENOSPACE && code != DAVIT_ESTORE &&
                code != DAVIT_EIO) {
-        unsigned attempts = watch->attempts < c->retry.attempts ? watch->attempts : c->retry.attempts + 1;
+        bool used_up = watch->attempts >= c->retry.attempts && !(*err)->final;
+        unsigned attempts = used_up ? c->retry.attempts + 1 : watch->attempts;
         dv_error_wrap(err, code, "error pulling image configuration: download failed after attempts=%u",
                       attempts);
     }

@@ -203,7 +203,7 @@ static int add_image(dv_wanted *w, const davit_manifest *m, const davit_digest *
 
 static int too_deep(davit_error **err)
 {
-    return dv_error_set(err, DAVIT_EFORMAT, "index within index, more than %d deep", DAVIT_INDEX_DEPTH_MAX);
+    return dv_error_set(err, DAVIT_ETOOBIG, "index within index, more than %d deep", DAVIT_INDEX_DEPTH_MAX);
 }
 
 /* Whether an entry can be followed: what is neither manifest nor index is not. */
@@ -238,7 +238,7 @@ static int choose_one(dv_pull *p, dv_registry *reg, dv_wanted *w, const davit_ma
         r = choose_one(p, reg, w, child, depth + 1, &why);
         if (r == 0)
             return 0;
-        if (r == DAVIT_EPLATFORM || r == DAVIT_EFORMAT || r == DAVIT_ECANCELLED || r == DAVIT_ENOMEM)
+        if (r == DAVIT_EPLATFORM || r == DAVIT_ETOOBIG || r == DAVIT_ECANCELLED || r == DAVIT_ENOMEM)
             return dv_error_move(err, &why, r);
     }
     return dv_index_no_match(p->options->platform, err);

@@ -61,7 +61,7 @@ static int narrow(dv_registry *reg, davit_manifest *m, const davit_platform *pla
         davit_manifest *child = NULL;
         int r = davit_manifest_choose(m, platform, &order, &count, err);
         if (r == 0 && depth > DAVIT_INDEX_DEPTH_MAX)
-            r = dv_error_set(err, DAVIT_EFORMAT, "index within index, more than %d deep",
+            r = dv_error_set(err, DAVIT_ETOOBIG, "index within index, more than %d deep",
                              DAVIT_INDEX_DEPTH_MAX);
         if (r == 0 && count == 0)
             r = dv_index_no_match(platform, err);

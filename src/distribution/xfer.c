@@ -116,17 +116,19 @@ static bool slot_is_free(const dv_transfers *t, bool small)
 {
     unsigned limit = t->client->downloads;
     if (limit)
-        return t->small_running + t->large_running < limit;
+        return t->small_running + t->large_running < limit && t->connections < limit;
     return small ? t->small_running < DV_SMALL_DOWNLOADS : t->large_running < DV_LARGE_DOWNLOADS;
 }
 
-unsigned dv_xfer_connections(const dv_xfer *x)
+unsigned dv_xfer_connections(const dv_xfer *x, unsigned own)
 {
     const dv_transfers *t = x->manager;
     unsigned limit = t->client->downloads;
     if (!limit)
         return UINT32_MAX;
-    unsigned others = t->small_running + t->large_running - x->has_slot;
+    unsigned waiting = t->small_running + t->large_running - x->has_slot, others = t->connections - own;
+    if (others < waiting)
+        others = waiting; /* they have their slots, and will connect */
     return limit > others ? limit - others : 1;
 }
 
@@ -143,18 +145,33 @@ static void unlink_waiting(dv_xfer *x)
         t->waiting_last = &(*t->waiting_last)->next_waiting;
 }
 
+void dv_xfer_take_slot(dv_xfer *x)
+{
+    x->has_slot = true;
+    *(x->small ? &x->manager->small_running : &x->manager->large_running) += 1;
+}
+
 static void run(dv_xfer *x)
 {
-    dv_transfers *t = x->manager;
     davit_error *err = NULL;
-    x->has_slot = true;
-    if (x->small)
-        t->small_running++;
-    else
-        t->large_running++;
+    dv_xfer_take_slot(x);
+    if (x->download) {
+        dv_download_go(x->download);
+        return;
+    }
     int r = dv_download_start(x, &x->download, &err);
     if (r < 0)
         dv_xfer_end(x, r, err);
+}
+
+/* The next small blobs have their ingests opened while they wait, so that a slot is not idle for a trip to a worker. */
+static void prepare_waiting(dv_transfers *t)
+{
+    unsigned ahead = 0;
+    for (dv_xfer *x = t->waiting; x && ahead < DV_SMALL_DOWNLOADS; x = x->next_waiting)
+        if (x->small && ahead++ < DV_SMALL_DOWNLOADS && !x->download &&
+            dv_download_start(x, &x->download, NULL) < 0)
+            return; /* it is tried again when there is a slot */
 }
 
 static void run_waiting(dv_transfers *t)
@@ -170,6 +187,7 @@ static void run_waiting(dv_transfers *t)
                 break;
             }
     }
+    prepare_waiting(t);
 }
 
 static void give_slot_back(dv_xfer *x)
@@ -316,6 +334,7 @@ static void start_batch(dv_task *task)
     batch *b = (batch *)task;
     for (size_t i = 0; i < b->count; i++)
         start_watch(b->manager, &b->watches[i]);
+    prepare_waiting(b->manager);
     free(b);
 }
 

@@ -64,12 +64,14 @@ struct dv_download {
     uint64_t discarded; /* bytes thrown away: at most once the blob (DESIGN 5) */
     uint64_t fresh;     /* received since the count of attempts was reset */
     unsigned attempt;
+    bool broken;  /* the last connection: begin on a new one */
     bool resumed; /* began with bytes of an earlier process */
     dv_timer pause;
     uint64_t pause_until_ms;
     davit_error *last_error;
     davit_error *cause; /* what broke the last attempt */
-    bool abandoned, stopping;
+    bool opened, abandoned, stopping;
+    bool useless; /* what is on disk is of no use to anybody */
 
     /* Worker's side; the loop looks only when no work is on the strand. */
     dv_ingest *ingest;
@@ -212,7 +214,15 @@ static void on_opened(dv_download *d)
     dv_spans gaps = d->opened_gaps;
     d->opened_gaps = d->gaps;
     d->gaps = gaps;
-    dv_xfer_set_state(d->xfer, DV_XFER_DOWNLOADING);
+    d->opened = true;
+    if (d->xfer->has_slot)
+        dv_download_go(d);
+}
+
+void dv_download_go(dv_download *d)
+{
+    if (!d->opened)
+        return; /* on_opened() goes on */
     dv_xfer_count(d->xfer, d->have);
     begin_streams(d);
 }
@@ -258,11 +268,13 @@ static void run_write(dv_work *work)
 
 static size_t chunk_capacity(const dv_download *d)
 {
-    return d->xfer->small || d->wanted > 1 ? CHUNK_SMALL : CHUNK_LARGE;
+    return d->xfer->small || d->xfer->document || d->wanted > 1 ? CHUNK_SMALL : CHUNK_LARGE;
 }
 
 static unsigned chunk_limit(const dv_download *d)
 {
+    if (d->xfer->document) /* never paused: libcurl would go on inflating into a buffer of its own (threats C5) */
+        return (unsigned)(d->descriptor.size / CHUNK_SMALL) + 2;
     return d->xfer->small ? CHUNKS_SMALL : d->wanted > 1 ? CHUNKS_MANY : CHUNKS_ONE;
 }
 
@@ -320,6 +332,7 @@ static void stream_close(stream *s)
         dv_blob_get_cancel(s->get);
     *s = (stream){0};
     d->active--;
+    d->xfer->manager->connections--;
 }
 
 static void close_streams(dv_download *d)
@@ -417,6 +430,7 @@ static int on_answer(void *user, dv_range_answer answer, uint64_t length, davit_
         s->range_ignored = true;
         return dv_error_set(err, DAVIT_EPROTOCOL, "the registry ignores ranges");
     }
+    d->have = 0;
     d->ranges_refused = true;
     s->span.end = size;
     dv_spans_clear(&d->gaps);
@@ -436,13 +450,14 @@ static int on_body(void *user, const void *bytes, size_t size, davit_error **err
     chunk *next = NULL;
     if (!s->current || s->current->capacity - s->current->size < size) {
         next = take_chunk_or_starve(d);
+        if (!next && d->chunk_count == 0)
+            return dv_error_oom(err);
         if (!next) {
             s->paused = true;
             d->measuring = false; /* we are the slow ones: the link's speed cannot be seen */
             d->measured = true;
             return DV_HTTP_PAUSE;
         }
-        atomic_store(&d->starved, false);
     }
     const char *from = bytes;
     size_t left = size;
@@ -482,7 +497,7 @@ static void measure(dv_download *d, const stream *s)
     d->measured = true;
     d->measuring = false;
     d->wanted = dv_range_connections(left, s->received * 1000 / (ms ? ms : 1), /* busy= */ false,
-                                     dv_xfer_connections(d->xfer));
+                                     dv_xfer_connections(d->xfer, d->active));
     dv_trace(XFER, "%s: %" PRIu64 " bytes in %" PRIu64 " ms: %u connections", d->descriptor.digest.text,
              s->received, ms, d->wanted);
 }
@@ -494,7 +509,7 @@ static void on_done(void *user, int r, bool refused, davit_error *err)
     s->get = NULL;
     if (r == 0 && s->span.start < s->span.end) {
         r = dv_error_set(&err, DAVIT_ENETWORK, "the answer ended early");
-        if (err)
+        if (davit_error_code(err) != DAVIT_ENOMEM)
             err->kind = DV_ERROR_TRANSPORT;
     }
     davit_error *no_room = NULL;
@@ -553,11 +568,13 @@ static int stream_open(dv_download *d, davit_error **err)
         .asked = s->ranged,
         .first = s->span.start,
         .last = large ? s->span.end - 1 : DAVIT_SIZE_UNKNOWN,
-        .fresh = d->attempt > 1,
+        .fresh = d->broken,
         .large = !d->xfer->small && d->wanted == 1,
     };
     s->download = d;
     d->active++;
+    d->xfer->manager->connections++;
+    d->broken = false;
     if (large && !d->measured)
         d->measuring = true;
     int r = dv_blob_get_start(d->xfer->registry, &desc->digest, desc->size, d->xfer->document, &range,
@@ -571,7 +588,7 @@ static int stream_open(dv_download *d, davit_error **err)
 static void next_streams(dv_download *d)
 {
     unsigned limit = d->wanted < DV_RANGE_CONNECTIONS_MAX ? d->wanted : DV_RANGE_CONNECTIONS_MAX;
-    unsigned most = dv_xfer_connections(d->xfer);
+    unsigned most = dv_xfer_connections(d->xfer, d->active);
     if (most < limit)
         limit = most;
     davit_error *err = NULL;
@@ -626,6 +643,7 @@ static void attempt_failed(dv_download *d, int r, davit_error *err)
         d->attempt = 1;
         d->fresh = 0;
     }
+    d->broken = true;
     if (d->wanted > 1)
         d->wanted--; /* perhaps it is the number of connections that the server minds */
     uint32_t jitter;
@@ -671,8 +689,9 @@ static void on_committed(dv_download *d)
     }
     if (d->result == DAVIT_EDIGEST && may_discard(d)) {
         dv_trace(XFER, "%s: wrong digest, once more", d->descriptor.digest.text);
-        d->as_new = false;
+        d->as_new = d->opened = false;
         dv_spans_clear(&d->gaps);
+        dv_xfer_take_slot(d->xfer);
         open_ingest(d);
         return;
     }
@@ -690,7 +709,13 @@ static void finish(dv_download *d)
 /* Threads: worker: nothing is left on the strand behind it. */
 static void run_close(dv_work *work)
 {
-    post_done(of_job(work));
+    dv_download *d = of_job(work);
+    dv_ingest *ingest = DV_STEAL(d->ingest);
+    if (ingest && d->useless)
+        dv_ingest_abort(ingest);
+    else
+        dv_ingest_close(ingest);
+    post_done(d);
 }
 
 static void on_closed(dv_download *d)
@@ -701,8 +726,6 @@ static void on_closed(dv_download *d)
     davit_error *err = write_failed && d->stopping ? DV_STEAL(d->err) : DV_STEAL(d->last_error);
     x->download = NULL;
     x->attempts = d->attempt;
-    if (r == DAVIT_EDIGEST && d->ingest)
-        dv_ingest_abort(DV_STEAL(d->ingest)); /* of no use to anybody */
     download_free(d);
     dv_xfer_end(x, r, err);
 }
@@ -713,6 +736,7 @@ static void download_end(dv_download *d, int r, davit_error *err)
     davit_error_free(d->last_error);
     d->last_error = err;
     d->stopping = r < 0;
+    d->useless = r == DAVIT_EDIGEST;
     start_job(d, run_close, on_closed);
 }
 

@@ -12,6 +12,7 @@ struct dv_transfers {
     dv_xfer *active;                  /* all that have not ended */
     dv_xfer *waiting, **waiting_last; /* no slot yet, first come first served */
     unsigned small_running, large_running;
+    unsigned connections; /* of all running together */
 };
 
 struct dv_xfer {
@@ -36,12 +37,17 @@ void dv_xfer_retrying(dv_xfer *x, unsigned seconds);
 void dv_xfer_count(dv_xfer *x, uint64_t current);
 /* Every byte is here: others may start while this one is checked and synced (pull.md 7.2). */
 void dv_xfer_downloaded(dv_xfer *x);
+/* After that once more, because they were wrong: without waiting. */
+void dv_xfer_take_slot(dv_xfer *x);
 /* The transfer is over; takes err. x is gone. */
 void dv_xfer_end(dv_xfer *x, int r, davit_error *err);
-/* The connections this blob may use now, at least 1. */
-unsigned dv_xfer_connections(const dv_xfer *x);
+/* The connections this blob may use now, at least 1; own: those that it has. */
+unsigned dv_xfer_connections(const dv_xfer *x, unsigned own);
 
+/* Opens the ingest, and goes on when x has a slot. */
 int dv_download_start(dv_xfer *x, dv_download **out, davit_error **err);
+/* x has a slot now. */
+void dv_download_go(dv_download *d);
 /* Nobody wants it any more: ends without dv_xfer_end(); what is on disk stays for the next time. */
 void dv_download_abandon(dv_download *d);
 

@@ -89,7 +89,7 @@ static void fail_wait(dv_exchange *x, const char *what, uint32_t limit_ms)
 {
     davit_error *err = NULL;
     int r = dv_error_set(&err, DAVIT_ETIMEOUT, "%s: %s within %.3g s", x->host, what, limit_ms / 1000.0);
-    if (err)
+    if (davit_error_code(err) != DAVIT_ENOMEM)
         err->kind = DV_ERROR_TRANSPORT;
     finish(x, r, err);
 }
@@ -350,7 +350,7 @@ static int transport_error(dv_exchange *x, CURLcode result, davit_error **err)
         else
             dv_error_set(err, code, "%s: connection lost: %s", x->host, why);
     }
-    if (err && *err)
+    if (davit_error_code(*err) != DAVIT_ENOMEM)
         (*err)->kind = DV_ERROR_TRANSPORT;
     return code;
 }
@@ -510,6 +510,9 @@ void dv_exchange_resume(dv_exchange *x)
     x->paused = false;
     enter(x, STATE_RECEIVING);
     curl_easy_pause(x->easy, CURLPAUSE_CONT);
+    if (x->result < 0)
+        on_ended(&x->transfer,
+                 CURLE_WRITE_ERROR); /* refused within: libcurl itself would only see it with the next bytes */
 }
 
 bool dv_exchange_peer_is_private(const dv_exchange *x)

@@ -24,6 +24,7 @@ struct dv_request {
     size_t body_size, body_max;
     bool blob, decode, fresh, large, verify_tls, deny_private, trust_hops;
     unsigned hops;
+    size_t skipped; /* bytes of a redirect's own body */
     bool redirecting, streaming;
     dv_response response;
 };
@@ -132,8 +133,11 @@ static int on_head(void *user, int status, const char *reason, const dv_headers 
 static int on_body(void *user, const void *bytes, size_t size, davit_error **err)
 {
     dv_request *q = user;
-    if (q->redirecting)
-        return 0;
+    if (q->redirecting) {
+        /* A short body is read, which keeps the connection; the rest of a long one is not: see on_done(). */
+        q->skipped += size;
+        return q->skipped > DV_ERROR_BODY_MAX ? DAVIT_ETOOBIG : 0;
+    }
     if (q->streaming)
         return q->handler->on_body(q->user, bytes, size, err);
     dv_buf *body = &q->response.body;
@@ -193,7 +197,7 @@ static void on_done(void *user, int r, davit_error *err)
         if (r == 0)
             return;
     }
-    if (r < 0 && err && err->http_status == 0 && q->response.status >= 400)
+    if (r < 0 && r != DAVIT_ENOMEM && err && err->http_status == 0 && q->response.status >= 400)
         err->http_status = q->response.status;
     end(q, r, err);
 }
@@ -217,6 +221,7 @@ static int start_hop(dv_request *q, const dv_url *url, davit_error **err)
     copy = (dv_url)DV_URL_INIT;
     q->hops++;
     q->redirecting = q->streaming = false;
+    q->skipped = 0;
     return dv_exchange_start(q->client,
                              &(dv_exchange_spec){
                                  .method = q->method,

@@ -83,6 +83,8 @@ static int on_head(void *user, const dv_response *response, davit_error **err)
 {
     dv_call *c = user;
     dv_call_note_peer(c, response);
+    if (response->status != 401 && dv_secret_is_set(&c->sent)) /* now: a long body may outlive its token */
+        dv_authorizer_accepted(c->registry->authorizer, &c->sent);
     bool answer = response->status < 300 || (c->any_status && response->status != 401);
     return answer && c->handler->on_head ? c->handler->on_head(c->user, response, err) : 0;
 }
@@ -99,8 +101,6 @@ static void on_done(void *user, int r, dv_response *response, davit_error *err)
 {
     dv_call *c = user;
     c->request = NULL;
-    if (r == 0 && response->status != 401 && dv_secret_is_set(&c->sent))
-        dv_authorizer_accepted(c->registry->authorizer, &c->sent);
     if (r < 0)
         dv_call_failed(c, r, err);
     else
@@ -254,6 +254,7 @@ void dv_call_ask(dv_call *c)
     davit_error_free(DV_STEAL(err));
     dv_call_prepare_authorization(c);
     r = dv_call_send(c, tls, true, &call_request_handler, c, &c->request, &err);
+    c->fresh = false;
     if (r < 0)
         dv_call_end(c, r, NULL, err);
 }

@@ -226,11 +226,12 @@ int dv_client_extension(davit_client *c, int (*make)(davit_client *c, void **out
         int r = make(c, &made, err);
         if (r < 0)
             return r;
-        c->extension_free = release; /* the same for everybody who races here */
-        if (atomic_compare_exchange_strong(&c->extension, &extension, made))
+        if (atomic_compare_exchange_strong(&c->extension, &extension, made)) {
             extension = made;
-        else
+            c->extension_free = release; /* read by davit_client_free(), when no call is running */
+        } else {
             release(made);
+        }
     }
     *out = extension;
     return 0;

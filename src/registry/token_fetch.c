@@ -137,22 +137,23 @@ static int send_request(dv_token_fetch *f, davit_error **err)
         return r;
     bool elsewhere = strcmp(t->url.host, reg->endpoint.url.host) != 0;
     dv_timer_start(reg->client->loop, &f->limit, DV_TOKEN_TIMEOUT_MS);
-    return dv_request_start(&reg->client->http,
-                            &(dv_request_spec){
-                                .method = t->post ? "POST" : "GET",
-                                .url = &t->url,
-                                .headers = &headers,
-                                .body = t->post ? t->body.text : NULL,
-                                .body_size = t->post ? t->body.size : 0,
-                                .body_max = DV_TOKEN_ANSWER_MAX,
-                                .decode = true,
-                                .verify_tls = !reg->endpoint.insecure,
-                                .deny_private = elsewhere && reg->host->peer_known && !reg->host->peer_private,
-                                .trust_hops = reg->host->peer_known && reg->host->peer_private,
-                                .handler = &handler,
-                                .user = f,
-                            },
-                            &f->request, err);
+    return dv_request_start(
+        &reg->client->http,
+        &(dv_request_spec){
+            .method = t->post ? "POST" : "GET",
+            .url = &t->url,
+            .headers = &headers,
+            .body = t->post ? t->body.text : NULL,
+            .body_size = t->post ? t->body.size : 0,
+            .body_max = DV_TOKEN_ANSWER_MAX,
+            .decode = true,
+            .verify_tls = !reg->endpoint.insecure,
+            .deny_private = elsewhere && !t->configured && reg->host->peer_known && !reg->host->peer_private,
+            .trust_hops = reg->host->peer_known && reg->host->peer_private,
+            .handler = &handler,
+            .user = f,
+        },
+        &f->request, err);
 }
 
 void dv_token_fetch_join(dv_call *c, dv_token_request *wanted)

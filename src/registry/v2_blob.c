@@ -48,8 +48,10 @@ static void on_done(void *user, int r, dv_response *response, davit_error *err)
     free(get);
     if (r < 0 && status == 404) {
         r = dv_error_set(&err, DAVIT_ENOTFOUND, "unknown blob");
-        err->http_status = 404;
-        err->final = true;
+        if (davit_error_code(err) != DAVIT_ENOMEM) {
+            err->http_status = 404;
+            err->final = true;
+        }
     }
     handler->on_done(to, r, r < 0 && refused, err);
 }

@@ -26,7 +26,7 @@ typedef struct dv_blob_range {
     uint64_t first;
     uint64_t last; /* DAVIT_SIZE_UNKNOWN: to the end */
     bool fresh;    /* over a new connection: the last one broke */
-    bool large;       /* one stream of many bytes: a bigger receive buffer pays */
+    bool large;    /* one stream of many bytes: a bigger receive buffer pays */
 } dv_blob_range;
 
 /*

@@ -52,8 +52,11 @@ static int parse_told_digest(const char *text, davit_digest *out, davit_error **
 static int read_head(const dv_response *res, dv_manifest_answer *a, davit_error **err)
 {
     const char *digest = dv_headers_get(&res->headers, "Docker-Content-Digest");
+    const char *coding = dv_headers_get(&res->headers, "Content-Encoding");
     if (!digest || !*digest)
         return 0;
+    if (coding && !dv_str_equal_nocase(coding, "identity"))
+        return 0; /* Content-Length counts the coded bytes (quirks.md: registry.redhat.io) */
     const char *length = dv_headers_get(&res->headers, "Content-Length");
     int r = take_media_type(res, &a->media_type, err);
     if (r < 0)
@@ -82,8 +85,11 @@ int dv_v2_manifest_resolve(dv_registry *reg, const char *name, dv_manifest_answe
         r = 0; /* a HEAD has no body to say why: the GET does */
     if (r < 0)
         return r;
-    if (r == 0)
-        return dv_v2_manifest_get(reg, name, NULL, out, err);
+    if (r == 0) {
+        davit_digest wanted;
+        bool pinned = davit_digest_parse(name, &wanted, NULL) == 0;
+        return dv_v2_manifest_get(reg, name, pinned ? &wanted : NULL, out, err);
+    }
     *out = a;
     a = (dv_manifest_answer)DV_MANIFEST_ANSWER_INIT;
     return 0;

@@ -60,9 +60,10 @@ int dv_v2_tag_list(dv_registry *reg, davit_tag_fn fn, void *user_data, davit_err
     dv_buf_printf(&first, "v2/%s/tags/list", reg->path);
     DV_AUTOFREE char *path = dv_buf_take(&first);
     DV_AUTOFREE char *query = NULL;
-    DV_AUTOFREE char *before = dv_strdup("");
+    DV_AUTOFREE char *last_path = NULL;
+    DV_AUTOFREE char *last_query = NULL;
     bool stop = false;
-    if (!path || !before)
+    if (!path)
         return dv_error_oom(err);
     for (unsigned page = 0; path && !stop; page++) {
         DV_AUTO(dv_response) res = DV_RESPONSE_INIT;
@@ -77,15 +78,16 @@ int dv_v2_tag_list(dv_registry *reg, davit_tag_fn fn, void *user_data, davit_err
                              &res, err);
         if (r == 0)
             r = give_page(&res, fn, user_data, &stop, &count, err);
-        free(before);
-        before = dv_strdup(query ? query : "");
-        if (r == 0 && !stop)
-            r = next_page(reg, &res, &path, &query, err);
+        if (r == 0 && !stop) {
+            free(last_path);
+            free(last_query);
+            last_path = dv_strdup(path);
+            last_query = dv_strdup(query ? query : "");
+            r = last_path && last_query ? next_page(reg, &res, &path, &query, err) : dv_error_oom(err);
+        }
         if (r < 0)
             return r;
-        if (!before)
-            return dv_error_oom(err);
-        if (path && query && strcmp(before, query) == 0)
+        if (!stop && path && strcmp(last_path, path) == 0 && strcmp(last_query, query) == 0)
             return dv_error_set(err, DAVIT_EPROTOCOL, "tag list: the registry repeats a page");
     }
     return 0;
