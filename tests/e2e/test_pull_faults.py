@@ -1,4 +1,5 @@
 """Pull from a registry, a link or a CDN that misbehaves: what it survives, and what it refuses."""
+import gzip
 import json
 import time
 
@@ -8,10 +9,10 @@ from conftest import serve
 from support import oci
 from support.davit import FAST, SLOW, assert_rss
 from support.faults import (
-    AddHeaders, BadChunk, BigHeaders, Body, Close, Corrupt, Cut, Endless, FoldedHeader, GzipCoded,
+    Action, AddHeaders, BadChunk, BigHeaders, Body, Close, Corrupt, Cut, Endless, FoldedHeader, GzipCoded,
     Header, LengthAndChunked, Longer, NoHeader, Pace, RangeIgnored, RangeRefused, RangeShifted, Raw,
     Redirect, Reset, StallBody, StallHead, Status, TooMany, Truncate, TwoLengths, Unavailable)
-from support.faulty_registry import Bearer
+from support.faulty_registry import Bearer, FaultyRegistry
 
 HALF = 750000
 
@@ -536,3 +537,96 @@ def test_we_ask_for_identity(davit, faulty):
     """quirks: registry.redhat.io"""
     pulls(davit, faulty)
     assert {r.header("Accept-Encoding") for r in faulty.requests} <= {None, "identity"}
+
+
+# ---- what a review found: each failed before it was mended -------------------------------------------
+
+
+class Change(Action):
+    """An answer changed by a function of request and response."""
+
+    def __init__(self, change):
+        self.change = change
+
+    def after(self, request, response):
+        self.change(request, response)
+        return response
+
+
+def test_a_redirect_whose_own_body_never_ends_is_left(davit, faulty):
+    """threat C1, C9"""
+    def endless(request, response):
+        def forever():
+            while True:
+                yield b" " * 65536
+        response.status, response.body, response.chunked = 307, forever(), True
+        response.set("Location", f"{faulty.second_url}/data/{request.ref}")
+    faulty.fault("blob", Change(endless), digest=faulty.layer)
+    davit.run(*FAST, "pull", faulty.ref, timeout=20)
+    assert max(r.sent for r in faulty.gets(faulty.layer)) < 64 << 20
+
+
+def test_a_config_that_is_a_gzip_bomb_is_stopped(davit, faulty):
+    """threat C5"""
+    bomb = gzip.compress(b" " * (200 << 20), 6)
+
+    def coded(_, response):
+        response.body = bomb
+        response.set("Content-Encoding", "gzip")
+    faulty.fault("blob", Change(coded), digest=faulty.image.config)
+    result = davit.measured(*FAST, "pull", faulty.ref)
+    assert result.code == 5, str(result)
+    assert_rss(result, 32)
+
+
+def test_tags_without_end_do_not_fill_the_memory(davit, faulty):
+    """threat C4"""
+    def seven_megabytes(request, response):
+        n = len(faulty.of("tags"))
+        tags = ["t" * 1000000 + str(i) for i in range(7)]
+        response.body = oci.dumps({"name": request.name, "tags": tags})
+        response.set("Link", f'<{request.path}?last=t{n}&n=1>; rel="next"')
+    faulty.fault("tags", Change(seven_megabytes))
+    result = davit.measured(*FAST, "pull", "-a", faulty.ref.rpartition(":")[0], timeout=60)
+    assert result.code == 1, str(result)[:500]
+    assert_rss(result, 64)
+    assert len(faulty.of("tags")) < 10
+
+
+def test_a_moved_tag_is_pulled_though_its_manifest_is_gzipped(davit, faulty):
+    """quirks: the length of a coded HEAD is not the manifest's"""
+    davit(*FAST, "pull", faulty.ref)
+    data, media_type = faulty.manifests[("demo/web", "1.0")][:2]
+    moved = oci.dumps({**json.loads(bytes(data)), "annotations": {"x": "y" * 200}})
+    faulty.add_manifest("demo/web", moved, media_type, "1.0")
+
+    def coded(_, response):
+        if response.status == 200:
+            response.body = gzip.compress(bytes(response.body), mtime=0)
+            response.set("Content-Encoding", "gzip")
+    faulty.fault("manifest", Change(coded))
+    result = davit(*FAST, "--progress", "plain", "pull", faulty.ref)
+    assert b"Downloaded newer image" in result.err
+
+
+def test_a_token_may_expire_twice_while_long_ranges_run(davit, small):
+    with FaultyRegistry() as registry:
+        serve(registry, small, "large")
+        registry.auth = Bearer(uses=3)
+        registry.fault("blob", Pace(rate=20e6), digest=registry.layer)
+        davit(*FAST, "pull", registry.ref)
+        davit.store.assert_exactly(registry.image.blobs)
+        assert len(registry.of("token")) >= 3
+
+
+@pytest.mark.parametrize("fault", [RangeRefused(416), RangeRefused(400), RangeIgnored(),
+                                   RangeShifted()], ids=["416", "400", "200", "shifted"])
+def test_ranges_that_stop_working_in_the_middle_cost_at_most_the_blob(davit, small, fault):
+    with FaultyRegistry() as registry:
+        serve(registry, small, "large")
+        registry.fault("blob", Pace(rate=20e6), digest=registry.layer)
+        for nth in (4, 5):
+            registry.fault("blob", fault, digest=registry.layer, nth=nth)
+        davit(*FAST, "pull", registry.ref, timeout=40)
+        davit.store.assert_exactly(registry.image.blobs)
+        assert registry.sent(registry.layer) <= 2 * registry.image.sizes[registry.layer]
