@@ -18,7 +18,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define BUFFER_SMALL (32L << 10)
+#define BUFFER_SMALL (16L << 10) /* of each of several ranges, and of documents */
 #define BUFFER_LARGE (128L << 10)
 
 typedef enum exchange_state { STATE_CONNECTING, STATE_WAITING, STATE_RECEIVING } exchange_state;

@@ -299,7 +299,7 @@ class FaultyRegistry:
 
     def _connection(self, sock, origin, context):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 128 << 10)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32 << 10)
         with self.changed:
             self.sockets.add(sock)
             self.connections += 1
