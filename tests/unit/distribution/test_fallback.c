@@ -30,6 +30,7 @@ static void fallback_continue__by_the_table(void **state)
     } rows[] = {
         {"cancelled", DAVIT_ECANCELLED, DV_ERROR_PLAIN, "", false, false},
         {"cancelled transport", DAVIT_ECANCELLED, DV_ERROR_TRANSPORT, "", false, false},
+        {"no token in 15 s", DAVIT_ETIMEOUT, DV_ERROR_PLAIN, "", false, false}, /* deadline exceeded */
         {"full error", DAVIT_ENOTFOUND, DV_ERROR_REGISTRY_FULL, "MANIFEST_UNKNOWN", false, true},
         {"full DENIED", DAVIT_EDENIED, DV_ERROR_REGISTRY_FULL, "DENIED", false, true},
         {"full UNAUTHORIZED", DAVIT_EUNAUTHORIZED, DV_ERROR_REGISTRY_FULL, "UNAUTHORIZED", false, true},
@@ -87,6 +88,9 @@ static void fallback_translate__by_the_table(void **state)
          "manifest for busybox:nope not found: manifest unknown: manifest unknown"},
         {DAVIT_ENOTFOUND, DV_ERROR_REGISTRY_FULL, "NAME_UNKNOWN", "name unknown: gone",
          "repository busybox not found: name unknown: gone"},
+        /* rules match full errors only (registry-v2.md 9.1) */
+        {DAVIT_ENOTFOUND, DV_ERROR_REGISTRY_BARE, "MANIFEST_UNKNOWN", "manifest unknown", "manifest unknown"},
+        {DAVIT_EDENIED, DV_ERROR_REGISTRY_BARE, "DENIED", "denied", "denied"},
         {DAVIT_EUNAUTHORIZED, DV_ERROR_REGISTRY_FULL, "UNAUTHORIZED", "unauthorized: who",
          "unauthorized: who"},
         {DAVIT_ERATELIMIT, DV_ERROR_REGISTRY_FULL, "TOOMANYREQUESTS", "toomanyrequests: x",

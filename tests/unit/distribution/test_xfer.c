@@ -276,6 +276,32 @@ static void transfers__need_a_store(void **state)
     assert_null(t);
 }
 
+static void *get_transfers(void *client)
+{
+    dv_transfers *t = NULL;
+    dv_transfers_get(client, &t, NULL);
+    return t;
+}
+
+static void transfers__one_for_a_client_whoever_asks_first(void **state)
+{
+    fixture *f = *state;
+    get_transfers(f->client); /* makes the store */
+    for (unsigned round = 0; round < 10; round++) {
+        pthread_t threads[4];
+        void *got[4];
+        const davit_client_options options = quick_options(f);
+        use_options(f, &options);
+        for (size_t i = 0; i < 4; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, get_transfers, f->client), 0);
+        for (size_t i = 0; i < 4; i++)
+            pthread_join(threads[i], &got[i]);
+        assert_non_null(got[0]);
+        for (size_t i = 1; i < 4; i++)
+            assert_ptr_equal(got[i], got[0]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -290,6 +316,7 @@ int main(void)
         pull_test(xfer__a_waiting_one_can_leave),
         pull_test(xfer__a_failure_reaches_every_watcher),
         pull_test(transfers__need_a_store),
+        pull_test(transfers__one_for_a_client_whoever_asks_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -340,6 +340,22 @@ static void request__a_public_demand_is_not_met_by_a_private_address(void **stat
     assert_int_equal(script_count(f->one, "", NULL), 0);
 }
 
+/* threat C9: nobody reads on for ever to be sent elsewhere. */
+static void request__an_endless_redirect_body_is_left(void **state)
+{
+    fixture *f = *state;
+    DV_AUTO(asking) a = {0};
+    f->one = script_start((script_row[]){{.request = "GET /from",
+                                          .status = 302,
+                                          .headers = "Location: /to\r\n",
+                                          .body = "This page has moved. ",
+                                          .endless = true},
+                                         {.request = "GET /to", .body = "there"}},
+                          2);
+    assert_asked(f, &a, f->one, "/from");
+    assert_string_equal(dv_buf_text(&a.response.body), "there");
+}
+
 #define request_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -354,6 +370,7 @@ int main(void)
         request_test(request__an_endless_error_body_is_cut),
         request_test(request__a_body_over_its_limit_is_too_big),
         request_test(request__a_redirect_without_location_is_an_error),
+        request_test(request__an_endless_redirect_body_is_left),
         request_test(request__a_public_demand_is_not_met_by_a_private_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

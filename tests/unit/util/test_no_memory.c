@@ -1,0 +1,454 @@
+/*
+ * Failing the nth allocation, for every n: an error or success, nothing kept, nothing lost (STYLE 10).
+ *
+ * The linker sends every malloc() of our own libraries here; shared ones (jansson, OpenSSL) keep theirs. Each case is run
+ * with its nth allocation failing alone, and with all from the nth on failing; live allocations are counted, so that a leak
+ * shows without a sanitizer as well.
+ */
+#include "davit/image_config.h"
+#include "davit/manifest.h"
+#include "davit/progress.h"
+#include "davit/reference.h"
+
+#include "auth/authorizer.h"
+#include "auth/challenge.h"
+#include "auth/config_file.h"
+#include "net/error_body.h"
+#include "net/url.h"
+#include "service/endpoint.h"
+#include "util/str.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define TRIES_MAX 20000 /* allocations of one case; more is a case that never ends */
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *p, size_t size);
+void __real_free(void *p);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+void __wrap_free(void *p);
+
+static bool armed, hit, all_behind;
+static long left, live; /* allocations until one fails; given and not taken back */
+
+static bool fails(void)
+{
+    if (!armed)
+        return false;
+    if (hit)
+        return all_behind;
+    hit = left-- == 0;
+    return hit;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    void *p = fails() ? NULL : __real_malloc(size);
+    live += p != NULL;
+    return p;
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    void *p = fails() ? NULL : __real_calloc(count, size);
+    live += p != NULL;
+    return p;
+}
+
+void *__wrap_realloc(void *p, size_t size)
+{
+    void *grown = fails() ? NULL : __real_realloc(p, size);
+    live += grown && !p;
+    return grown;
+}
+
+void __wrap_free(void *p)
+{
+    live -= p != NULL;
+    __real_free(p);
+}
+
+/* A case: does its work, releases all of it, and says how the work ended. */
+typedef int case_fn(davit_error **err);
+
+static unsigned wrong; /* of the cases of one test: all of them are told */
+
+static void tell(const char *name, long n, bool forever, const char *what, const char *got)
+{
+    print_error("%s: allocation %ld%s: %s%s\n", name, n, forever ? " and all behind" : "", what, got);
+    wrong++;
+}
+
+/* False: the nth allocation was never reached, so that was all. */
+static bool run_nth(const char *name, case_fn *run, int expected, long n, bool forever)
+{
+    davit_error *err = NULL;
+    char lost[24];
+    long before = live;
+    hit = false;
+    all_behind = forever;
+    left = n;
+    armed = true;
+    int r = run(&err);
+    armed = false;
+    int told = davit_error_code(err);
+    char message[200];
+    snprintf(message, sizeof(message), ": %.190s", davit_error_message(err));
+    davit_error_free(err);
+    snprintf(lost, sizeof(lost), "%ld", live - before);
+    if (live != before)
+        tell(name, n, forever, "lost ", lost);
+    if (r != expected && (!hit || r != DAVIT_ENOMEM))
+        tell(name, n, forever, davit_code_name(r), message);
+    if (r < 0 ? told != r && told != DAVIT_ENOMEM : told != 0)
+        tell(name, n, forever, "the error says ", davit_code_name(told));
+    return hit;
+}
+
+static void run_case(const char *name, case_fn *run, int expected)
+{
+    for (int forever = 0; forever < 2; forever++) {
+        long n = 0;
+        while (n < TRIES_MAX && run_nth(name, run, expected, n, forever))
+            n++;
+        if (n == 0 || n == TRIES_MAX)
+            tell(name, n, forever, "never, or for ever", "");
+    }
+}
+
+static void assert_nothing_wrong(void)
+{
+    unsigned count = wrong;
+    wrong = 0;
+    assert_int_equal(count, 0);
+}
+
+#define HEX "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define DIGEST "sha256:" HEX
+
+/* --- values ------------------------------------------------------------------------------------------------------- */
+
+static int parse_references(davit_error **err)
+{
+    static const char *const texts[] = {"alpine", "alpine:3", "127.0.0.1:5000/a/b:tag@" DIGEST,
+                                        "docker.io/a/b@" DIGEST};
+    for (size_t i = 0; i < DV_COUNT(texts); i++) {
+        davit_reference *ref = NULL, *tagged = NULL;
+        int r = davit_reference_parse(texts[i], &ref, err);
+        if (r == 0)
+            r = davit_reference_with_tag(ref, "other", &tagged, err);
+        davit_reference_free(tagged);
+        davit_reference_free(ref);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int parse_bad_reference(davit_error **err)
+{
+    davit_reference *ref = NULL;
+    int r = davit_reference_parse("upper/CASE:x", &ref, err);
+    davit_reference_free(ref);
+    return r;
+}
+
+static int parse_manifest_text(const char *text, davit_error **err)
+{
+    davit_manifest *m = NULL;
+    int r = davit_manifest_parse(text, strlen(text), NULL, &m, err);
+    if ((r == 0) != (m != NULL))
+        return DAVIT_EINVAL; /* an output that failure touched */
+    davit_manifest_free(m);
+    return r;
+}
+
+#define DESCRIPTOR(type) "{\"mediaType\":\"" type "\",\"digest\":\"" DIGEST "\",\"size\":7}"
+
+static int parse_manifest(davit_error **err)
+{
+    return parse_manifest_text(
+        "{\"schemaVersion\":2,\"mediaType\":\"application/"
+        "vnd.oci.image.manifest.v1+json\",\"config\":" DESCRIPTOR("application/vnd.oci.image.config.v1+json") ",\"layers\":[" DESCRIPTOR(
+            "application/vnd.oci.image.layer.v1.tar+gzip") "," DESCRIPTOR("x/own-type") "],\"artifactType\":"
+                                                                                        "\"a/"
+                                                                                        "b\","
+                                                                                        "\"subject\""
+                                                                                        ":" DESCRIPTOR(
+                                                                                            "c/d") ",\"annota"
+                                                                                                   "tions\":{"
+                                                                                                   "\"k\":"
+                                                                                                   "\"v\"}}",
+        err);
+}
+
+static int parse_index(davit_error **err)
+{
+    return parse_manifest_text(
+        "{\"schemaVersion\":2,\"mediaType\":\"application/"
+        "vnd.oci.image.index.v1+json\",\"manifests\":[{\"mediaType\":"
+        "\"application/vnd.oci.image.manifest.v1+json\",\"digest\":\"" DIGEST
+        "\",\"size\":7,\"platform\":{\"os\":\"linux\","
+        "\"architecture\":\"arm\",\"variant\":\"v7\"},\"artifactType\":\"own/type\"}]}",
+        err);
+}
+
+static int choose_platform(davit_error **err)
+{
+    static const char text[] =
+        "{\"schemaVersion\":2,\"mediaType\":\"application/"
+        "vnd.oci.image.index.v1+json\",\"manifests\":[{\"mediaType\":"
+        "\"application/vnd.oci.image.manifest.v1+json\",\"digest\":\"" DIGEST "\",\"size\":7}]}";
+    davit_manifest *m = NULL;
+    size_t *order = NULL, count = 0;
+    int r = davit_manifest_parse(text, strlen(text), NULL, &m, err);
+    if (r == 0)
+        r = davit_manifest_choose(m, NULL, &order, &count, err);
+    free(order);
+    davit_manifest_free(m);
+    return r;
+}
+
+static int parse_image_config(davit_error **err)
+{
+    static const char text[] =
+        "{\"os\":\"linux\",\"architecture\":\"amd64\",\"created\":\"2026-01-02T03:04:05Z\",\"config\":{"
+        "\"Env\":[\"A=b\"]},"
+        "\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"" DIGEST "\",\"" DIGEST "\"]}}";
+    davit_image_config *config = NULL;
+    int r = davit_image_config_parse(text, strlen(text), &config, err);
+    davit_image_config_free(config);
+    return r;
+}
+
+static void values__survive_any_failure(void **state)
+{
+    run_case("references", parse_references, 0);
+    run_case("a bad reference", parse_bad_reference, DAVIT_EINVAL);
+    run_case("manifest", parse_manifest, 0);
+    run_case("index", parse_index, 0);
+    run_case("platform of an index", choose_platform, 0);
+    run_case("image config", parse_image_config, 0);
+    assert_nothing_wrong();
+}
+
+/* --- net ----------------------------------------------------------------------------------------------------------- */
+
+static int use_headers(davit_error **err)
+{
+    DV_AUTO(dv_headers) h = DV_HEADERS_INIT;
+    DV_AUTO(dv_headers) copy = DV_HEADERS_INIT;
+    int r = dv_headers_add(&h, "Link", "</v2/x?n=1>; rel=\"next\"", 0, err);
+    for (int i = 0; r == 0 && i < 20; i++)
+        r = dv_headers_add(&h, "Authorization", "Bearer t", DV_HEADER_SECRET | DV_HEADER_ORIGIN_ONLY, err);
+    if (r == 0)
+        r = dv_headers_copy(&h, &copy, err);
+    if (r == 0 && copy.count != 21)
+        return DAVIT_EINVAL;
+    if (r == 0 && dv_headers_add(&copy, "bad name", "x", 0, NULL) == 0)
+        return DAVIT_EINVAL;
+    return r;
+}
+
+static int use_urls(davit_error **err)
+{
+    DV_AUTO(dv_url) base = DV_URL_INIT;
+    DV_AUTO(dv_url) to = DV_URL_INIT;
+    DV_AUTO(dv_url) copy = DV_URL_INIT;
+    int r = dv_url_parse("https://Registry.example:5000/a/../v2/x?q=\xc3\xa4#f", &base, err);
+    if (r == 0)
+        r = dv_url_resolve(&base, "../y?s=1", &to, err);
+    if (r == 0)
+        r = dv_url_copy(&to, &copy, err);
+    return r;
+}
+
+static int read_error_body(davit_error **err)
+{
+    static const char body[] =
+        "{\"errors\":[{\"code\":\"DENIED\",\"message\":\"no\",\"detail\":{\"a\":1}},{\"code\":\"UNKNOWN\"}]}";
+    DV_AUTO(dv_headers) h = DV_HEADERS_INIT;
+    int r = dv_headers_add(&h, "Content-Type", "application/json", 0, err);
+    if (r == 0)
+        r = dv_headers_add(&h, "WWW-Authenticate",
+                           "Bearer realm=\"https://a/t\",error=\"insufficient_scope\"", 0, err);
+    return r < 0 ? r : dv_error_body_set(err, 401, &h, body, strlen(body));
+}
+
+static void net__survives_any_failure(void **state)
+{
+    run_case("headers", use_headers, 0);
+    run_case("URLs", use_urls, 0);
+    run_case("an error's body", read_error_body, DAVIT_EDENIED);
+    assert_nothing_wrong();
+}
+
+/* --- auth ----------------------------------------------------------------------------------------------------------- */
+
+static int parse_challenges(davit_error **err)
+{
+    DV_AUTO(dv_headers) h = DV_HEADERS_INIT;
+    DV_AUTO(dv_challenges) challenges = DV_CHALLENGES_INIT;
+    int r = dv_headers_add(&h, "WWW-Authenticate",
+                           "Bearer realm=\"https://a.example/t\",service=\"s\",scope=\"r:x:pull\"", 0, err);
+    if (r == 0)
+        r = dv_headers_add(&h, "WWW-Authenticate", "Basic realm=\"r\"", 0, err);
+    if (r == 0)
+        r = dv_challenges_parse(401, &h, &challenges, err);
+    if (r == 0 && challenges.count != 2)
+        return DAVIT_EINVAL; /* half of it would be a wrong answer */
+    return r;
+}
+
+static int build_token_request(bool post, davit_error **err)
+{
+    static const char *const scopes[] = {"repository:a/b:pull", "repository:c:pull,push", NULL};
+    char user[] = "u", password[] = "p", identity[] = "i";
+    const davit_auth_config credentials = {
+        .username = user, .password = password, .identitytoken = post ? identity : NULL};
+    const dv_token_question question = {.realm = "https://auth.example/token?x=y",
+                                        .service = "a service",
+                                        .scopes = scopes,
+                                        .credentials = &credentials,
+                                        .offline = true};
+    DV_AUTO(dv_token_request) request = DV_TOKEN_REQUEST_INIT;
+    return dv_token_request_build(&question, &request, err);
+}
+
+static int build_token_get(davit_error **err)
+{
+    return build_token_request(false, err);
+}
+
+static int build_token_post(davit_error **err)
+{
+    return build_token_request(true, err);
+}
+
+static int parse_token(davit_error **err)
+{
+    static const char text[] =
+        "{\"token\":\"T\",\"refresh_token\":\"R\",\"expires_in\":300,\"issued_at\":\"2026-01-02T03:04:05Z\"}";
+    DV_AUTO(dv_token) token = DV_TOKEN_INIT;
+    int r = dv_token_parse(false, text, strlen(text), &token, err);
+    return r == 0 && !dv_secret_is_set(&token.refresh_token) ? DAVIT_EINVAL : r;
+}
+
+static int parse_config_file(davit_error **err)
+{
+    static const char text[] =
+        "{\"auths\":{\"https://index.docker.io/v1/\":{\"auth\":\"dTpw\"},\"a.example\":{\"username\":\"u\","
+        "\"password\":\"p\",\"identitytoken\":\"i\"},\"b.example/path\":{\"auth\":\"dTpw\"}},"
+        "\"credHelpers\":{\"c.example\":\"secretservice\"},\"credsStore\":\"pass\",\"HttpHeaders\":{}}";
+    dv_config_file *file = NULL;
+    int r = dv_config_file_parse("/a/config.json", text, strlen(text), &file, err);
+    if (r == 0 && !dv_config_file_find(file, "a.example", NULL))
+        r = DAVIT_EINVAL;
+    dv_config_file_free(file);
+    return r;
+}
+
+/* From the first 401 to a token that fits. */
+static int use_authorizer(davit_error **err)
+{
+    static const char *const scopes[] = {"repository:a/b:pull", NULL}, *const trusted[] = {"auth.example",
+                                                                                           NULL};
+    static const char answer[] = "{\"token\":\"T\",\"expires_in\":300}";
+    char user[] = "u", password[] = "p";
+    const davit_auth_config credentials = {.username = user, .password = password};
+    DV_AUTO(dv_url) origin = DV_URL_INIT;
+    DV_AUTO(dv_headers) h = DV_HEADERS_INIT;
+    DV_AUTO(dv_token_request) wanted = DV_TOKEN_REQUEST_INIT;
+    DV_AUTO(dv_token_request) again = DV_TOKEN_REQUEST_INIT;
+    DV_AUTO(dv_secret) value = DV_SECRET_INIT;
+    DV_AUTOPTR(dv_authorizer) a = NULL;
+    dv_auth_step step = DV_AUTH_RESEND;
+    int r = dv_url_parse("https://registry.example/v2/", &origin, err);
+    if (r == 0)
+        r = dv_authorizer_new(&(dv_authorizer_options){.origin = &origin,
+                                                       .credentials = &credentials,
+                                                       .trusted_realms = trusted},
+                              &a, err);
+    if (r == 0)
+        r = dv_headers_add(&h, "WWW-Authenticate", "Bearer realm=\"https://auth.example/t\",service=\"s\"", 0,
+                           err);
+    if (r == 0)
+        r = dv_authorizer_challenged(a, &h, scopes, NULL, 1000, &step, &wanted, err);
+    if (r == 0 && step == DV_AUTH_FETCH_TOKEN)
+        r = dv_authorizer_token_answered(a, &wanted, 200, &h, answer, strlen(answer), 1000, &again, err);
+    if (r == 0 && dv_authorizer_get(a, scopes, 2000, &value) && strcmp(value.text, "Bearer T") != 0)
+        return DAVIT_EINVAL;
+    return r;
+}
+
+static void auth__survives_any_failure(void **state)
+{
+    run_case("challenges", parse_challenges, 0);
+    run_case("token request by GET", build_token_get, 0);
+    run_case("token request by POST", build_token_post, 0);
+    run_case("token", parse_token, 0);
+    run_case("config file", parse_config_file, 0);
+    run_case("authorizer", use_authorizer, 0);
+    assert_nothing_wrong();
+}
+
+/* --- above ------------------------------------------------------------------------------------------------------------ */
+
+static int make_endpoints(davit_error **err)
+{
+    static const char *const mirrors[] = {"https://mirror.example/prefix", NULL};
+    static const char *const insecure[] = {"10.0.0.0/8", "a.example:5000", NULL};
+    DV_AUTOPTR(dv_service_config) config = NULL;
+    DV_AUTO(dv_endpoints) endpoints = DV_ENDPOINTS_INIT;
+    int r = dv_service_config_new(&(dv_service_options){.mirrors = mirrors, .insecure_registries = insecure},
+                                  &config, err);
+    if (r == 0)
+        r = dv_endpoints_for_pull(config, "docker.io", &endpoints, err);
+    return r == 0 && endpoints.count != 2 ? DAVIT_EINVAL : r;
+}
+
+static int write_progress(davit_error **err)
+{
+    static const char expected[] =
+        "{\"status\":\"Downloading\",\"progressDetail\":{\"current\":1,\"total\":2},\"progress\":"
+        "\"      1B/2B\",\"id\":\"a\"}";
+    const davit_progress event = {.kind = DAVIT_PROGRESS_LAYER,
+                                  .id = "a",
+                                  .action = "Downloading",
+                                  .current = 1,
+                                  .total = 2,
+                                  .has_counts = true};
+    char *text = davit_progress_to_json(&event, 80), *failure = davit_progress_error_to_json("why");
+    bool half = text && strcmp(text, expected) != 0;
+    int r = half ? DAVIT_EINVAL : text && failure ? 0 : dv_error_oom(err);
+    free(text);
+    free(failure);
+    return r;
+}
+
+static void above__survives_any_failure(void **state)
+{
+    run_case("endpoints", make_endpoints, 0);
+    run_case("progress", write_progress, 0);
+    assert_nothing_wrong();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values__survive_any_failure),
+        cmocka_unit_test(net__survives_any_failure),
+        cmocka_unit_test(auth__survives_any_failure),
+        cmocka_unit_test(above__survives_any_failure),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
