@@ -20,9 +20,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define CHUNK_LARGE (64u << 10)
+#define CHUNK_LARGE (128u << 10)
 #define CHUNK_SMALL (32u << 10)
-#define CHUNKS_ONE 6   /* of CHUNK_LARGE: one connection, large blob */
+#define CHUNKS_ONE 3   /* of CHUNK_LARGE: one connection, large blob */
 #define CHUNKS_MANY 10 /* of CHUNK_SMALL: several connections */
 #define CHUNKS_SMALL 4 /* of CHUNK_SMALL: small blob */
 #define PEER_POLL_MS 200

@@ -32,7 +32,7 @@ struct dv_exchange {
     struct curl_slist *lines;
     char *host;
     exchange_state state;
-    bool paused, head_done, decode, deny_private, denied, proxied, uses_tls, verify_tls;
+    bool large, paused, head_done, decode, deny_private, denied, proxied, uses_tls, verify_tls;
     int result; /* negative: why a callback ended it */
     davit_error *err;
     int status;
@@ -51,11 +51,12 @@ static void exchange_free(dv_exchange *x)
     dv_timer_stop(&x->watchdog);
     if (x->easy) {
         curl_multi_remove_handle(dv_loop_multi(c->loop), x->easy);
-        curl_easy_reset(x->easy);
-        if (c->idle_count < DV_COUNT(c->idle))
+        if (!x->large && c->idle_count < DV_COUNT(c->idle)) {
+            curl_easy_reset(x->easy);
             c->idle[c->idle_count++] = x->easy;
-        else
-            curl_easy_cleanup(x->easy);
+        } else {
+            curl_easy_cleanup(x->easy); /* a large one would keep its buffer */
+        }
     }
     for (struct curl_slist *l = x->lines; l; l = l->next)
         explicit_bzero(l->data, strlen(l->data)); /* Authorization is among them */
@@ -474,6 +475,7 @@ int dv_exchange_start(dv_http_client *c, const dv_exchange_spec *spec, dv_exchan
     x->user = spec->user;
     x->watchdog.fire = watch;
     x->decode = spec->decode;
+    x->large = spec->large;
     x->deny_private = spec->deny_private;
     DV_AUTO(dv_buf) host = DV_BUF_INIT(DV_URL_MAX);
     dv_url_origin_text(spec->url, &host);

@@ -42,6 +42,7 @@ struct dv_ingest {
     bool finished;   /* hash gave its digest, to got */
     davit_digest got;
     uint64_t since_write_back;
+    uint64_t dropped; /* end of what was let go from the page cache */
 };
 
 static uint64_t limit_of(const dv_ingest *i)
@@ -149,6 +150,7 @@ int dv_ingest_reset(dv_ingest *i, davit_error **err)
         return dv_store_error(i->store, errno, "empty", i->name, err);
     dv_journal_remove(&i->journal);
     dv_spans_clear(&i->have);
+    i->dropped = 0;
     start_over_hash(i);
     return 0;
 }
@@ -318,6 +320,11 @@ bool dv_ingest_gap(const dv_ingest *i, uint64_t from, uint64_t *out_start, uint6
 
 /* --- writing ----------------------------------------------------------------------------------------------------------------- */
 
+/*
+ * Start writing early, so that the sync at the end is short, and let the pages of a long blob go once they are on disk: then
+ * the same few are used again. Without that a pull of 1 GB takes 1 GB of fresh pages, which cost more than the copying
+ * where a hypervisor has to find them (1.0 s of system time against up to 3.3), and pushes out what others had cached.
+ */
 static void write_back(dv_ingest *i, size_t size)
 {
     i->since_write_back += size;
@@ -325,6 +332,13 @@ static void write_back(dv_ingest *i, size_t size)
         return;
     i->since_write_back = 0;
     sync_file_range(i->fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* only a hint: the sync at the end is what counts */
+    uint64_t end = dv_spans_prefix(&i->have);
+    if (end < 4 * WRITE_BACK_EVERY)
+        return;
+    off_t from = (off_t)i->dropped, to = (off_t)(end - 2 * WRITE_BACK_EVERY);
+    sync_file_range(i->fd, from, to - from, SYNC_FILE_RANGE_WAIT_BEFORE);
+    posix_fadvise(i->fd, from, to - from, POSIX_FADV_DONTNEED);
+    i->dropped = (uint64_t)to;
 }
 
 /* A range that is missing as a whole. */
