@@ -22,6 +22,7 @@ bool dv_fallback_continue(const davit_error *err, bool mirror)
     case DV_ERROR_CONFIG_PULL:
         return mirror;
     case DV_ERROR_MEDIA_TYPE:
+    case DV_ERROR_VETO:
         return false;
     case DV_ERROR_PLAIN:
     case DV_ERROR_REGISTRY_BARE:
@@ -29,7 +30,7 @@ bool dv_fallback_continue(const davit_error *err, bool mirror)
     case DV_ERROR_TRANSPORT:
         break;
     }
-    return true;
+    return !strstr(davit_error_message(err), "no such process");
 }
 
 int dv_fallback_translate(davit_error **err, const davit_reference *ref)

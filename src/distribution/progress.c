@@ -4,6 +4,7 @@
 #include "davit/progress.h"
 
 #include "util/json.h"
+#include "util/str.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -36,9 +37,8 @@ char *davit_progress_bar(uint64_t current, uint64_t total, unsigned width)
         return dv_buf_take(&out);
     }
     if (width > 110) {
-        unsigned filled = (unsigned)((double)current / (double)total * 100.0) / 2;
-        if (filled > BAR_WIDTH)
-            filled = BAR_WIDTH;
+        double percent = (double)current / (double)total * 100.0; /* may be more than any integer holds */
+        unsigned filled = percent < 100.0 ? (unsigned)percent / 2 : BAR_WIDTH;
         dv_buf_putc(&out, '[');
         for (unsigned i = 0; i < filled; i++)
             dv_buf_putc(&out, '=');
@@ -52,6 +52,25 @@ char *davit_progress_bar(uint64_t current, uint64_t total, unsigned width)
     else
         dv_buf_printf(&out, "%8s/%s", have, davit_human_size((double)total, all));
     return dv_buf_take(&out);
+}
+
+/* Empty members are left out. What is no UTF-8 (a registry's plain words may be anything) becomes U+FFFD, as in Go. */
+static bool set_text(dv_json *object, const char *key, const char *text)
+{
+    DV_AUTO(dv_buf) clean = DV_BUF_INIT(TEXT_MAX);
+    size_t left = text ? strlen(text) : 0;
+    if (left == 0)
+        return true;
+    while (left > 0) {
+        size_t n = dv_utf8_length(text, left, &(uint32_t){0});
+        if (n > 0)
+            dv_buf_append(&clean, text, n);
+        else
+            dv_buf_puts(&clean, "\xef\xbf\xbd");
+        text += n ? n : 1;
+        left -= n ? n : 1;
+    }
+    return !clean.failed && dv_json_set_string(object, key, dv_buf_text(&clean));
 }
 
 static bool add_detail(dv_json *object, const davit_progress *e, unsigned width)
@@ -90,11 +109,11 @@ char *davit_progress_to_json(const davit_progress *e, unsigned width)
     DV_AUTOPTR(dv_json) object = dv_json_object_new();
     bool ok = object != NULL;
     if (ok && e->kind != DAVIT_PROGRESS_AUX)
-        ok = dv_json_set_string(object, "status", e->action ? e->action : "");
+        ok = set_text(object, "status", e->action);
     if (ok && (e->kind == DAVIT_PROGRESS_LAYER || e->kind == DAVIT_PROGRESS_AUX))
         ok = add_detail(object, e, width);
-    if (ok && e->id)
-        ok = dv_json_set_string(object, "id", e->id);
+    if (ok)
+        ok = set_text(object, "id", e->id);
     if (ok && e->kind == DAVIT_PROGRESS_AUX)
         ok = add_aux(object, e->aux_json);
     return ok ? to_text(object) : NULL;
@@ -104,11 +123,11 @@ char *davit_progress_error_to_json(const char *message)
 {
     DV_AUTOPTR(dv_json) object = dv_json_object_new();
     dv_json *detail = dv_json_object_new();
-    bool ok = detail && dv_json_set_string(detail, "message", message);
+    bool ok = detail && set_text(detail, "message", message);
     if (!object) {
         dv_json_free(detail);
         return NULL;
     }
-    ok = dv_json_set(object, "errorDetail", detail) && ok && dv_json_set_string(object, "error", message);
+    ok = dv_json_set(object, "errorDetail", detail) && ok && set_text(object, "error", message);
     return ok ? to_text(object) : NULL;
 }

@@ -508,13 +508,20 @@ static void count_blobs(dv_pull *p, const dv_wanted *w)
     }
 }
 
+static int veto(const davit_digest *manifest, davit_error **err)
+{
+    int r = dv_error_set(err, DAVIT_EDENIED, "image %s was refused by the verifier", manifest->text);
+    if (err && davit_error_code(*err) != DAVIT_ENOMEM)
+        (*err)->kind = DV_ERROR_VETO;
+    return r;
+}
+
 static int ask_verifier(const dv_pull *p, const davit_reference *ref, const dv_wanted *w, davit_error **err)
 {
     const davit_pull_options *o = p->options;
     for (size_t i = 0; o->verify && i < w->image_count; i++)
         if (o->verify(ref, w->images[i].manifest, o->user_data) != 0)
-            return dv_error_set(err, DAVIT_EDENIED, "image %s was refused by the verifier",
-                                w->images[i].digest.text);
+            return veto(&w->images[i].digest, err);
     return 0;
 }
 

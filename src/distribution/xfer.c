@@ -231,10 +231,12 @@ void dv_xfer_end(dv_xfer *x, int r, davit_error *err)
     run_waiting(t);
 }
 
-static dv_xfer *find(dv_transfers *t, const davit_digest *digest)
+/* Another size is another wish: one of the two is a lie, and must not fail or pass by the other. */
+static dv_xfer *find(dv_transfers *t, const davit_descriptor *descriptor)
 {
     for (dv_xfer *x = t->active; x; x = x->next)
-        if (davit_digest_equal(&x->descriptor.digest, digest))
+        if (davit_digest_equal(&x->descriptor.digest, &descriptor->digest) &&
+            x->descriptor.size == descriptor->size)
             return x;
     return NULL;
 }
@@ -264,7 +266,7 @@ static dv_xfer *xfer_new(dv_transfers *t, dv_watch *w)
 
 static void start_watch(dv_transfers *t, dv_watch *w)
 {
-    dv_xfer *x = find(t, &w->descriptor->digest);
+    dv_xfer *x = find(t, w->descriptor);
     bool is_new = !x;
     if (is_new)
         x = xfer_new(t, w);

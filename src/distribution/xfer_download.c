@@ -652,9 +652,6 @@ static void attempt_failed(dv_download *d, int r, davit_error *err)
     d->xfer->attempts = d->attempt;
     if (delay < 0) {
         close_streams(d);
-        if (err && err->retry_after_s > (int)d->xfer->manager->client->retry.retry_after_max_s)
-            dv_error_wrap(&err, r, "the registry asks to wait %d s, longer than %u s", err->retry_after_s,
-                          d->xfer->manager->client->retry.retry_after_max_s);
         download_end(d, r, err);
         return;
     }

@@ -365,8 +365,8 @@ static void on_ended(dv_loop_transfer *transfer, CURLcode result)
         r = dv_error_move(&err, &x->err, x->result);
     else if (result != CURLE_OK)
         r = transport_error(x, result, &err);
-    else if (!x->head_done)
-        r = dv_error_set(&err, DAVIT_EPROTOCOL, "%s: no HTTP answer", x->host);
+    else if (!x->head_done) /* libcurl takes an end within the header for the end of the answer */
+        r = transport_error(x, CURLE_GOT_NOTHING, &err);
     if (r < 0)
         dv_trace(HTTP, "%s: %s", x->host, davit_error_message(err));
     finish(x, r, err);

@@ -63,6 +63,8 @@ int dv_redirect_target(const dv_url *from, const char *location, bool deny_priva
         uint16_t port = to.explicit_port && to.port != 80 ? to.port : from->port;
         dv_buf_printf(&upgraded, "https://%s:%u%s%s%s", to.host, port, to.path, to.query ? "?" : "",
                       to.query ? to.query : "");
+        if (upgraded.failed == DAVIT_ENOMEM)
+            return dv_error_oom(err);
         if (upgraded.failed)
             return dv_error_set(err, DAVIT_EPROTOCOL, "%s: redirect to too long a URL", from->host);
         dv_url_clear(&to);

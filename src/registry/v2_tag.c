@@ -54,14 +54,29 @@ static int next_page(dv_registry *reg, const dv_response *res, char **path, char
     return *path && *query ? 0 : dv_error_oom(err);
 }
 
+/*
+ * Remember pages 1, 2, 4, 8, ...: whoever leads in a circle, however long, comes by the one that was remembered last (Brent).
+ */
+static int mark_page(char **marked_path, char **marked_query, unsigned page, const char *path,
+                     const char *query, davit_error **err)
+{
+    if (page & (page + 1))
+        return 0;
+    free(*marked_path);
+    free(*marked_query);
+    *marked_path = dv_strdup(path);
+    *marked_query = dv_strdup(query ? query : "");
+    return *marked_path && *marked_query ? 0 : dv_error_oom(err);
+}
+
 int dv_v2_tag_list(dv_registry *reg, davit_tag_fn fn, void *user_data, davit_error **err)
 {
     DV_AUTO(dv_buf) first = DV_BUF_INIT(DV_URL_MAX);
     dv_buf_printf(&first, "v2/%s/tags/list", reg->path);
     DV_AUTOFREE char *path = dv_buf_take(&first);
     DV_AUTOFREE char *query = NULL;
-    DV_AUTOFREE char *last_path = NULL;
-    DV_AUTOFREE char *last_query = NULL;
+    DV_AUTOFREE char *marked_path = NULL;
+    DV_AUTOFREE char *marked_query = NULL;
     bool stop = false;
     if (!path)
         return dv_error_oom(err);
@@ -78,16 +93,13 @@ int dv_v2_tag_list(dv_registry *reg, davit_tag_fn fn, void *user_data, davit_err
                              &res, err);
         if (r == 0)
             r = give_page(&res, fn, user_data, &stop, &count, err);
-        if (r == 0 && !stop) {
-            free(last_path);
-            free(last_query);
-            last_path = dv_strdup(path);
-            last_query = dv_strdup(query ? query : "");
-            r = last_path && last_query ? next_page(reg, &res, &path, &query, err) : dv_error_oom(err);
-        }
+        if (r == 0 && !stop)
+            r = mark_page(&marked_path, &marked_query, page, path, query, err);
+        if (r == 0 && !stop)
+            r = next_page(reg, &res, &path, &query, err);
         if (r < 0)
             return r;
-        if (!stop && path && strcmp(last_path, path) == 0 && strcmp(last_query, query) == 0)
+        if (!stop && path && strcmp(marked_path, path) == 0 && strcmp(marked_query, query) == 0)
             return dv_error_set(err, DAVIT_EPROTOCOL, "tag list: the registry repeats a page");
     }
     return 0;

@@ -107,6 +107,13 @@ static int check_mount(dv_store *s, bool *out_read_only, davit_error **err)
     return 0;
 }
 
+static int still_locked(const dv_store *s, davit_error **err)
+{
+    return dv_error_set(err, DAVIT_ESTORE,
+                        "another process has held %s/lock for %d seconds: it makes or converts the store",
+                        s->path, DV_STORE_WAIT_MS / 1000);
+}
+
 /* Take a lock within DV_STORE_WAIT_MS. A file system without locks is good enough for reading. */
 static int wait_lock(dv_store *s, int fd, bool exclusive, davit_error **err)
 {
@@ -118,10 +125,7 @@ static int wait_lock(dv_store *s, int fd, bool exclusive, davit_error **err)
         if (r < 0)
             return dv_store_error(s, -r, "lock", "lock", err);
         if (dv_clock_ms() - start > DV_STORE_WAIT_MS)
-            return dv_error_set(
-                err, DAVIT_ESTORE,
-                "another process has held %s/lock for %d seconds: it makes or converts the store", s->path,
-                DV_STORE_WAIT_MS / 1000);
+            return still_locked(s, err);
         nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
     }
 }
@@ -169,16 +173,43 @@ static int write_version(const dv_store *s, int fd, davit_error **err)
     return 0;
 }
 
+/*
+ * The lock file with the lock that it takes to go on: 1: the exclusive one, to finish the store; 0: the shared one, since
+ * somebody else has finished it meanwhile and keeps a shared one for good.
+ */
+static int lock_unfinished(dv_store *s, int *out_fd, davit_error **err)
+{
+    uint64_t start = dv_clock_ms();
+    for (;;) {
+        DV_AUTOCLOSE fd =
+            openat(s->dirfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+        if (fd < 0)
+            return dv_store_error(s, errno, "make", "lock", err);
+        int got = dv_try_lock(fd);
+        if (got < 0)
+            return dv_store_error(s, -got, "lock", "lock", err);
+        uint64_t version = 0;
+        if (got == 1 || dv_try_lock_shared(fd) == 1) {
+            int r = read_version(s, fd, &version, err);
+            if (r < 0)
+                return r;
+        }
+        if (got == 1 || version != 0) {
+            *out_fd = take_fd(&fd);
+            return version == 0;
+        }
+        if (dv_clock_ms() - start > DV_STORE_WAIT_MS)
+            return still_locked(s, err);
+        dv_close(&fd); /* our own shared lock would be in the way of another's exclusive one */
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    }
+}
+
 static int make_layout(dv_store *s, davit_error **err)
 {
-    DV_AUTOCLOSE fd = openat(s->dirfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
-    if (fd < 0)
-        return dv_store_error(s, errno, "make", "lock", err);
-    int r = wait_lock(s, fd, /* exclusive= */ true, err);
-    uint64_t version = 0;
-    if (r == 0)
-        r = read_version(s, fd, &version, err);
-    if (r == 0 && version == 0)
+    DV_AUTOCLOSE fd = -1;
+    int r = lock_unfinished(s, &fd, err);
+    if (r == 1)
         r = write_version(s, fd, err);
     if (r == 0)
         r = wait_lock(s, fd, /* exclusive= */ false, err);

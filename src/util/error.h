@@ -14,6 +14,7 @@ typedef enum dv_error_kind {
     DV_ERROR_TRANSPORT,     /* no HTTP answer at all, or not a whole one */
     DV_ERROR_CONFIG_PULL,   /* image config could not be pulled */
     DV_ERROR_MEDIA_TYPE,    /* unsupported media type */
+    DV_ERROR_VETO,          /* the embedder's verifier said no: final, whoever else has the image */
 } dv_error_kind;
 
 struct davit_error {

@@ -44,6 +44,7 @@ static void fallback_continue__by_the_table(void **state)
         {"transport", DAVIT_ENETWORK, DV_ERROR_TRANSPORT, "", true, true},
         {"transport timeout", DAVIT_ETIMEOUT, DV_ERROR_TRANSPORT, "", true, true},
         {"TLS", DAVIT_ETLS, DV_ERROR_TRANSPORT, "", true, true},
+        {"kill: no such process", DAVIT_EPROTOCOL, DV_ERROR_PLAIN, "", false, false},
         {"anything else", DAVIT_EPROTOCOL, DV_ERROR_PLAIN, "", true, true},
         {"wrong digest", DAVIT_EDIGEST, DV_ERROR_PLAIN, "", true, true},
         {"unknown blob", DAVIT_ENOTFOUND, DV_ERROR_PLAIN, "", true, true},

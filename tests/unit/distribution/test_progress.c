@@ -74,6 +74,7 @@ static void progress_bar__by_the_rules(void **state)
         {1000, 1000, 200, 50, "     1kB/1kB"},
         {1001, 1000, 200, 50, " 1.001kB"}, /* more than there is: no total, a full bar */
         {5000, 1000, 200, 50, "     5kB"},
+        {UINT64_MAX, 1, 200, 50, " 18.45EB"},
         {512, 1024, 111, 25, "    512B/1.024kB"},
         {512, 1024, 110, NO_BAR, "    512B/1.024kB"},
         {512, 1024, 0, NO_BAR, "    512B/1.024kB"},
@@ -109,6 +110,8 @@ static void progress_to_json__each_kind_of_line(void **state)
         {{.kind = DAVIT_PROGRESS_MESSAGE, .action = "Digest: sha256:1111"},
          200,
          "{\"status\":\"Digest: sha256:1111\"}"},
+        {{.kind = DAVIT_PROGRESS_MESSAGE, .id = "", .action = "x"}, 200, "{\"status\":\"x\"}"},
+        {{.kind = DAVIT_PROGRESS_MESSAGE, .id = "a"}, 200, "{\"id\":\"a\"}"},
         {{.kind = DAVIT_PROGRESS_WARNING, .action = "careful"}, 200, "{\"status\":\"careful\"}"},
         {{.kind = DAVIT_PROGRESS_LAYER, .id = "0123456789ab", .action = "Pulling fs layer"},
          200,
@@ -172,6 +175,7 @@ static void progress_error_to_json__twice_the_message(void **state)
     static const struct {
         const char *message, *expected;
     } rows[] = {
+        {"cut \xc3", "{\"errorDetail\":{\"message\":\"cut \xef\xbf\xbd\"},\"error\":\"cut \xef\xbf\xbd\"}"},
         {"manifest unknown",
          "{\"errorDetail\":{\"message\":\"manifest unknown\"},\"error\":\"manifest unknown\"}"},
         {"a < b & \"c\"", "{\"errorDetail\":{\"message\":\"a \\u003c b \\u0026 \\\"c\\\"\"},"

@@ -313,6 +313,32 @@ static void pull__a_veto_counts_for_what_is_here(void **state)
     assert_true(is_stored(f, ":1.0"));
 }
 
+/* The user's own no: there is no other endpoint to mend it. */
+static void pull__a_veto_is_final_for_a_mirror_too(void **state)
+{
+    fixture *f = *state;
+    DV_AUTO(image) i = image_make(SIZES(40 * KIB), 90);
+    DV_AUTO(told) t = TOLD;
+    DV_AUTOPTR(davit_error) err = NULL;
+    DV_AUTOPTR(davit_reference) ref = NULL;
+    char url[64];
+    snprintf(url, sizeof(url), "http://%s", script_host(f->script));
+    const char *const mirrors[] = {url, NULL};
+    davit_client_options options = quick_options(f);
+    options.registry_mirrors = mirrors;
+    options.connect_timeout_ms = 1000;
+    use_options(f, &options);
+    script_add(f->script, &(script_row){.request = "GET /v2/library/app/manifests/1.0 ",
+                                        .headers = "Content-Type: " DV_MEDIA_TYPE_OCI_MANIFEST "\r\n",
+                                        .body = i.manifest.bytes});
+    t.answer = 1;
+    assert_int_equal(davit_reference_parse("app:1.0", &ref, NULL), 0);
+    const davit_pull_options how = {
+        .version = DAVIT_PULL_OPTIONS_VERSION, .verify = on_verify, .user_data = &t};
+    assert_int_equal(davit_pull(f->client, ref, &how, NULL, &err), DAVIT_EDENIED);
+    assert_int_equal(t.verified, 1);
+}
+
 /* --- two at once --------------------------------------------------------------------------------------------------------- */
 
 typedef struct pulling {
@@ -741,6 +767,7 @@ int main(void)
         pull_test(pull__a_dry_run_stores_nothing),
         pull_test(pull__a_veto_stores_nothing),
         pull_test(pull__a_veto_counts_for_what_is_here),
+        pull_test(pull__a_veto_is_final_for_a_mirror_too),
         pull_test(pull__several_threads_fetch_each_blob_once),
         pull_test(pull__ends_when_the_client_is_cancelled),
         pull_test(pull__a_wrong_image_is_refused_with_the_specified_text),

@@ -31,6 +31,24 @@ static void xfer__equal_digests_are_fetched_once(void **state)
     blob_clear(&b);
 }
 
+/* threat B6: a size is part of what is wanted; another pull's lie about it is not ours, nor ours its. */
+static void xfer__another_size_is_another_wish(void **state)
+{
+    fixture *f = *state;
+    blob b = blob_make(30 * KIB, 80), lie = b;
+    lie.descriptor.size++;
+    serve_blob(f->script, &b, (script_row){.delay_ms = 60});
+    DV_AUTOPTR(puller) honest = puller_new(f);
+    DV_AUTOPTR(puller) liar = puller_new(f);
+    puller_start(honest, &b, 1);
+    puller_start(liar, &lie, 1);
+    assert_complete(honest);
+    assert_true(puller_wait(liar, 6000));
+    assert_int_equal(davit_error_code(liar->watches[0].err), DAVIT_EDIGEST);
+    assert_true(has_blob(f, &b));
+    blob_clear(&b);
+}
+
 /* --- leaving ------------------------------------------------------------------------------------------------------ */
 
 static void xfer__goes_on_for_those_who_stay(void **state)
@@ -306,6 +324,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         pull_test(xfer__equal_digests_are_fetched_once),
+        pull_test(xfer__another_size_is_another_wish),
         pull_test(xfer__goes_on_for_those_who_stay),
         pull_test(xfer__is_taken_over_when_its_beginner_leaves),
         pull_test(xfer__ends_when_the_last_watcher_leaves),

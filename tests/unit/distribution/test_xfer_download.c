@@ -346,10 +346,25 @@ static void download__large_blobs_come_over_several_connections(void **state)
     blob_clear(&b);
 }
 
+static void download__says_once_that_it_would_wait_too_long(void **state)
+{
+    fixture *f = *state;
+    blob b = blob_make(BLOB, 300);
+    serve_blob(f->script, &b, (script_row){.status = 429, .headers = "Retry-After: 1000\r\n"});
+    DV_AUTOPTR(puller) p = puller_new(f);
+    puller_start(p, &b, 1);
+    assert_true(puller_wait(p, 4000));
+    const char *text = davit_error_message(p->watches[0].err), *first = strstr(text, "asks to wait");
+    if (!first || strstr(first + 1, "asks to wait"))
+        fail_msg("%s", text);
+    blob_clear(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         pull_test(download__comes_through),
+        pull_test(download__says_once_that_it_would_wait_too_long),
         pull_test(download__gives_up),
         pull_test(download__progress_resets_the_attempts),
         pull_test(download__tells_how_long_it_waits),

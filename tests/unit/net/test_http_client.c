@@ -176,6 +176,8 @@ static void exchange__framing(void **state)
         {"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 2\r\n\r\nhi", DAVIT_EPROTOCOL,
          "Content-Encoding"},
         {"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi", DAVIT_ENETWORK, "ended early"},
+        {"HTTP/1.1 200 OK\r\nContent-Le", DAVIT_ENETWORK, "ended early"},
+        {"HTTP/1.1 100 Continue\r\n\r\n", DAVIT_ENETWORK, "ended early"},
         {"", DAVIT_ENETWORK, "ended early"},
         {"SSH-2.0-OpenSSH_9.2\r\n", DAVIT_EPROTOCOL, ""},
         {"HTTP/1.1 2x0 OK\r\n\r\n", DAVIT_EPROTOCOL, ""},

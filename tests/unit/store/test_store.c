@@ -242,9 +242,39 @@ static void store__that_becomes_read_only_says_so_with_the_path(void **state)
     expect_child(spawn(*state, becomes_read_only));
 }
 
+static int open_new(const fixture *f)
+{
+    char *path;
+    dv_store *store = NULL;
+    CHECK(asprintf(&path, "%s/new", f->dir) > 0);
+    return dv_store_open(path, DV_STORE_CREATE, &store, NULL) == 0 ? 0 : 1;
+}
+
+/*
+ * Two begin on a new store at once. The other one, played here, was faster: when it has written the version it goes on to a
+ * shared lock, which it keeps for as long as it lives. So the exclusive lock is not to be had, and not needed any more.
+ */
+static void store_open__another_made_it_meanwhile(void **state)
+{
+    fixture *f = *state;
+    char *path, *lock;
+    assert_true(asprintf(&path, "%s/new", f->dir) > 0 && asprintf(&lock, "%s/lock", path) > 0);
+    assert_int_equal(mkdir(path, 0700), 0);
+    int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(dv_try_lock_shared(fd), 1);
+    pid_t child = spawn(f, open_new); /* sees an unfinished store and waits for the exclusive lock */
+    usleep(50000);
+    assert_int_equal(pwrite(fd, "davit-store 1\n", 14, 0), 14);
+    assert_int_equal(wait_for(child), 0);
+    close(fd);
+    free(path);
+    free(lock);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        store_test(store_open__another_made_it_meanwhile),
         store_test(store_open__needs_a_store_or_makes_one),
         store_test(store_open__makes_no_folder_before_it_is_needed),
         store_test(store_open__refuses_other_layouts),
