@@ -38,6 +38,7 @@ struct dv_cli {
     dv_output out;
     dv_buf store_dir;
     davit_client *client;
+    bool uses_store; /* the client has one, which wants to be closed */
     davit_store *store;
     dv_progress_view *view; /* set before the client, released after it: the log goes through it */
     mode_t umask;           /* the user's */

@@ -81,6 +81,7 @@ int dv_cli_client(dv_cli *cli, bool with_store, uint32_t flags, davit_error **er
     r = davit_client_new(&options, &cli->client, err);
     if (r == 0)
         dv_signals_set_client(cli->client);
+    cli->uses_store = with_store;
     return r;
 }
 
