@@ -326,8 +326,14 @@ static int transport_error(dv_exchange *x, CURLcode result, davit_error **err)
         code = dv_error_set(err, DAVIT_ETIMEOUT, "%s: no connection within %.3g s", x->host,
                             limits->connect_timeout_ms / 1000.0);
         break;
-    case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
+        code =
+            dv_error_set(err, DAVIT_ECONFIG,
+                         "%s: the CA certificates cannot be read (package ca-certificates, or the file that "
+                         "SSL_CERT_FILE names)",
+                         x->host);
+        break;
+    case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_ISSUER_ERROR:
         code = dv_error_set(err, DAVIT_ECERTIFICATE, "%s: the certificate is not trusted: %s", x->host, why);
         break;

@@ -164,6 +164,12 @@ def test_a_ca_that_the_user_names_is_trusted(davit, tls_away):
     davit("pull", tls_away.ref, env={"SSL_CERT_FILE": str(tls_away.authority.ca)})
 
 
+def test_missing_ca_certificates_are_said(davit, tls_away):
+    result = davit.fails(1, *FAST, "pull", tls_away.ref, env={"SSL_CERT_FILE": "/nonexistent.pem"})
+    assert "ca-certificates" in result.error
+    assert tls_away.requests == []
+
+
 def test_a_certificate_of_another_name_is_refused(davit, small, address, tmp_path):
     authority = Authority(tmp_path / "tls", ["127.0.0.1"])
     with FaultyRegistry(authority=authority, address=address) as registry:
