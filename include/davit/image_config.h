@@ -1,5 +1,8 @@
 /*
  * davit/image_config.h - the image config JSON: what an image runs as and which layers it is made of.
+ *
+ * For every function here: threads: any, nothing blocks; a davit_image_config is immutable, and what is borrowed lives as long as
+ * it does. Sizes are bytes.
  */
 #ifndef DAVIT_IMAGE_CONFIG_H
 #define DAVIT_IMAGE_CONFIG_H

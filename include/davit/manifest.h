@@ -3,6 +3,9 @@
  *
  * A davit_manifest is one document by digest, either an image manifest (config and layers) or an index (manifests). It
  * keeps the very bytes it came from; those are what has a digest, is stored and is pushed.
+ *
+ * For every function here: threads: any, nothing blocks; a davit_manifest is immutable and counted; what is borrowed lives as
+ * long as the last handle. Sizes are bytes. Spec: registry-v2.md 4.
  */
 #ifndef DAVIT_MANIFEST_H
 #define DAVIT_MANIFEST_H

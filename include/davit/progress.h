@@ -1,5 +1,7 @@
 /*
  * davit/progress.h - what happens during a pull, as the messages Docker sends.
+ *
+ * For every function here: threads: any, nothing blocks; sizes are bytes.
  */
 #ifndef DAVIT_PROGRESS_H
 #define DAVIT_PROGRESS_H

@@ -2,6 +2,10 @@
  * davit/reference.h - image names: domain/path[:tag][@digest].
  *
  * Exact rules: spec reference.md. A reference keeps its text as it was given; nothing is folded or resolved.
+ *
+ * For every function here: threads: any, nothing blocks and nothing is shared but the immutable value; texts are NUL-terminated
+ * and borrowed; what makes a reference sets its `out` only on success, the caller frees it with davit_reference_free(), and it
+ * fails with DAVIT_EINVAL (the specification's text) or DAVIT_ENOMEM. Limits: path 255 bytes, tag 128.
  */
 #ifndef DAVIT_REFERENCE_H
 #define DAVIT_REFERENCE_H

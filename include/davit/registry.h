@@ -1,5 +1,9 @@
 /*
  * davit/registry.h - questions to one registry, without a store.
+ *
+ * "The network's" errors below are DAVIT_ENETWORK, DAVIT_ETIMEOUT, DAVIT_ETLS, DAVIT_ECERTIFICATE, DAVIT_EUNAVAILABLE,
+ * DAVIT_ERATELIMIT, DAVIT_EPROTOCOL, DAVIT_EREGISTRY and DAVIT_ECANCELLED. For every function here: threads: any, blocks within
+ * the client's limits; sizes are bytes.
  */
 #ifndef DAVIT_REGISTRY_H
 #define DAVIT_REGISTRY_H

@@ -1,5 +1,8 @@
 /*
  * davit/store.h - looking at what is in a local store.
+ *
+ * For every function here: threads: any; those that take a davit_store may wait for the disk and, at most 10 s, for another
+ * process. Sizes are bytes. All of them may also fail with DAVIT_ENOMEM, DAVIT_EIO or DAVIT_ESTORE.
  */
 #ifndef DAVIT_STORE_H
 #define DAVIT_STORE_H

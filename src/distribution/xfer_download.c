@@ -40,7 +40,7 @@ typedef struct stream {
     dv_blob_get *get;
     dv_span span; /* what is left of the range: start moves */
     chunk *current;
-    bool paused, ranged, range_ignored;
+    bool paused, range_ignored;
     uint64_t begun_ms, received;
 } stream;
 
@@ -64,8 +64,7 @@ struct dv_download {
     uint64_t discarded; /* bytes thrown away: at most once the blob (DESIGN 5) */
     uint64_t fresh;     /* received since the count of attempts was reset */
     unsigned attempt;
-    bool broken;  /* the last connection: begin on a new one */
-    bool resumed; /* began with bytes of an earlier process */
+    bool broken; /* the last connection: begin on a new one */
     dv_timer pause;
     uint64_t pause_until_ms;
     davit_error *last_error;
@@ -209,7 +208,6 @@ static void on_opened(dv_download *d)
         return;
     }
     d->have = dv_ingest_have(d->ingest);
-    d->resumed = d->have > 0;
     dv_spans_clear(&d->gaps);
     dv_spans gaps = d->opened_gaps;
     d->opened_gaps = d->gaps;
@@ -369,7 +367,6 @@ static bool may_discard(dv_download *d)
         return false;
     d->discarded += d->have ? d->have : 1;
     d->have = 0;
-    d->resumed = false;
     return true;
 }
 
@@ -563,9 +560,8 @@ static int stream_open(dv_download *d, davit_error **err)
     else if (large)
         first_range = dv_range_length(dv_spans_total(&d->gaps), d->wanted);
     take_front(&d->gaps, first_range, &s->span);
-    s->ranged = large || s->span.start > 0;
     dv_blob_range range = {
-        .asked = s->ranged,
+        .asked = large || s->span.start > 0,
         .first = s->span.start,
         .last = large ? s->span.end - 1 : DAVIT_SIZE_UNKNOWN,
         .fresh = d->broken,

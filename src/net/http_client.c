@@ -32,7 +32,7 @@ struct dv_exchange {
     struct curl_slist *lines;
     char *host;
     exchange_state state;
-    bool large, paused, head_done, decode, deny_private, denied, proxied, uses_tls, verify_tls;
+    bool large, paused, head_done, decode, deny_private, denied, proxied;
     int result; /* negative: why a callback ended it */
     davit_error *err;
     int status;

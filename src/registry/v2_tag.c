@@ -10,7 +10,7 @@
 #include <string.h>
 
 static int give_page(const dv_response *res, davit_tag_fn fn, void *user_data, bool *out_stop,
-                     size_t *out_count, davit_error **err)
+                     davit_error **err)
 {
     DV_AUTOPTR(dv_json) page = NULL;
     const dv_json_limits limits = {.max_bytes = DV_TAG_PAGE_MAX, .max_values = DV_TAG_VALUES_MAX};
@@ -20,8 +20,7 @@ static int give_page(const dv_response *res, davit_tag_fn fn, void *user_data, b
     const dv_json *tags = dv_json_get(page, "tags");
     if (tags && !dv_json_is(tags, DV_JSON_ARRAY) && !dv_json_is(tags, DV_JSON_NULL))
         return dv_error_set(err, DAVIT_EFORMAT, "tag list: \"tags\" is not an array");
-    *out_count = dv_json_count(tags);
-    for (size_t i = 0; i < *out_count && !*out_stop; i++) {
+    for (size_t i = 0; i < dv_json_count(tags) && !*out_stop; i++) {
         size_t size = 0;
         const char *tag = dv_json_string(dv_json_at(tags, i), &size);
         if (tag && strlen(tag) == size) /* some registries list null */
@@ -82,7 +81,6 @@ int dv_v2_tag_list(dv_registry *reg, davit_tag_fn fn, void *user_data, davit_err
         return dv_error_oom(err);
     for (unsigned page = 0; path && !stop; page++) {
         DV_AUTO(dv_response) res = DV_RESPONSE_INIT;
-        size_t count = 0;
         if (page == DV_TAG_PAGES_MAX)
             return dv_error_set(err, DAVIT_EPROTOCOL, "tag list: more than %d pages", DV_TAG_PAGES_MAX);
         int r = dv_call_wait(reg,
@@ -92,7 +90,7 @@ int dv_v2_tag_list(dv_registry *reg, davit_tag_fn fn, void *user_data, davit_err
                                              .body_max = DV_TAG_PAGE_MAX},
                              &res, err);
         if (r == 0)
-            r = give_page(&res, fn, user_data, &stop, &count, err);
+            r = give_page(&res, fn, user_data, &stop, err);
         if (r == 0 && !stop)
             r = mark_page(&marked_path, &marked_query, page, path, query, err);
         if (r == 0 && !stop)
