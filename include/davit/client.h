@@ -12,10 +12,13 @@
 DAVIT_BEGIN_DECLS
 
 typedef struct davit_client davit_client;
+struct davit_service;          /* davit/service.h */
+struct davit_credential_store; /* davit/auth.h */
 
 /** davit_client_options.flags */
-#define DAVIT_CLIENT_TLS_NO_VERIFY (1u << 0)   /**< every registry counts as insecure */
-#define DAVIT_CLIENT_NO_ENVIRONMENT (1u << 1)  /**< no proxies or credentials of the user's environment */
+#define DAVIT_CLIENT_TLS_NO_VERIFY (1u << 0) /**< every registry counts as insecure */
+/** No proxies, credentials or configuration files of the user's environment and the system. */
+#define DAVIT_CLIENT_NO_ENVIRONMENT (1u << 1)
 #define DAVIT_CLIENT_STORE_READ_ONLY (1u << 2) /**< open the store for reading only */
 
 #define DAVIT_CLIENT_OPTIONS_VERSION 1u
@@ -43,6 +46,17 @@ typedef struct davit_client_options {
     uint32_t min_rate_window_ms;       /**< twice stall_timeout_ms */
     uint32_t retry_delay_ms;           /**< 500, doubled each time, at most 10 000 */
     uint32_t retry_after_max_s;        /**< 60: a longer Retry-After fails at once */
+    /**
+     * A configuration file with Docker's keys (daemon.json). NULL: /etc/davit/daemon.json, else /etc/docker/daemon.json,
+     * whichever is there. What stands in these options is added to its lists and goes before its numbers.
+     */
+    const char *config_file;
+    const char *certs_dir; /**< with a directory of certificates for each host[:port]; davit_certs_dir() */
+    /** A service to use in place of one made from this and the configuration file; the client keeps a reference. */
+    struct davit_service *service;
+    /** Asked before all credential files, copied; the client releases it. davit_client_free() ends it. */
+    const struct davit_credential_store *credential_store;
+    uint32_t max_concurrent_uploads; /**< 5 */
 } davit_client_options;
 
 #define DAVIT_CLIENT_OPTIONS_INIT    \
@@ -58,7 +72,8 @@ typedef struct davit_client_options {
  *
  * Errors:  DAVIT_EINVAL (version, flags, a malformed list entry), DAVIT_ECONFIG, DAVIT_ENOMEM
  * Threads: any. Reads environment variables unless DAVIT_CLIENT_NO_ENVIRONMENT: HTTP_PROXY, HTTPS_PROXY, NO_PROXY in either
- *          spelling, REGISTRY_AUTH_FILE, DOCKER_CONFIG, HOME, XDG_RUNTIME_DIR
+ *          spelling, REGISTRY_AUTH_FILE, DOCKER_AUTH_CONFIG, DOCKER_CONFIG, HOME, XDG_RUNTIME_DIR, XDG_CONFIG_HOME,
+ *          ROOTLESSKIT_STATE_DIR, SSL_CERT_FILE
  * Spec:    DESIGN 4, 5
  */
 DAVIT_API int davit_client_new(const davit_client_options *options, davit_client **out, davit_error **err);
@@ -72,6 +87,30 @@ DAVIT_API void davit_client_free(davit_client *client);
  * Threads: any
  */
 DAVIT_API void davit_client_cancel(davit_client *client);
+
+/** One value that is in force, and who said so. A list has a row for each entry. */
+typedef struct davit_setting {
+    const char *key;    /**< Docker's word, such as "registry-mirrors" */
+    const char *value;  /**< text; no secrets */
+    const char *origin; /**< a file's path, a variable such as "$HTTPS_PROXY", "option", or "default" */
+} davit_setting;
+
+typedef struct davit_settings {
+    const davit_setting *items; /**< in a fixed order of keys */
+    size_t count;
+} davit_settings;
+
+/**
+ * What the client goes by, and where each value came from.
+ *
+ * @param out  set on success; free with davit_settings_free()
+ *
+ * Errors:  DAVIT_ENOMEM
+ * Threads: any
+ * Spec:    DESIGN 4
+ */
+DAVIT_API int davit_client_settings(davit_client *client, davit_settings **out, davit_error **err);
+DAVIT_API void davit_settings_free(davit_settings *settings); /**< NULL is fine */
 
 DAVIT_END_DECLS
 

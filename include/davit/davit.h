@@ -16,6 +16,8 @@
 #include <davit/pull.h>
 #include <davit/reference.h>
 #include <davit/registry.h>
+#include <davit/search.h>
+#include <davit/service.h>
 #include <davit/store.h>
 
 #endif

@@ -4,6 +4,7 @@
 #ifndef DAVIT_PULL_H
 #define DAVIT_PULL_H
 
+#include <davit/auth.h>
 #include <davit/client.h>
 #include <davit/manifest.h>
 #include <davit/progress.h>
@@ -29,6 +30,10 @@ typedef struct davit_pull_options {
      * that was chosen, 0 to accept; any other value fails the pull with DAVIT_EDENIED. NULL accepts everything.
      */
     int (*verify)(const davit_reference *ref, const davit_manifest *manifest, void *user_data);
+    /** Credentials for this pull's registry, never for its mirrors, in place of the stored ones; NULL: the stored ones. */
+    const davit_auth_config *auth;
+    /** Asked once for others after the registry refused those at hand; gets user_data. NULL: the refusal is the answer. */
+    davit_request_auth_config_fn request_auth_config;
 } davit_pull_options;
 
 #define DAVIT_PULL_OPTIONS_INIT    \

@@ -8,6 +8,7 @@
 #ifndef DAVIT_REGISTRY_H
 #define DAVIT_REGISTRY_H
 
+#include <davit/auth.h>
 #include <davit/client.h>
 #include <davit/image_config.h>
 #include <davit/manifest.h>
@@ -106,6 +107,33 @@ typedef int (*davit_tag_fn)(const char *tag, void *user_data);
  */
 DAVIT_API int davit_registry_tags(davit_client *client, const davit_reference *ref, davit_tag_fn fn,
                                   void *user_data, davit_error **err);
+
+/** What a registry says of a reference without its content (DistributionInspect). Spec: engine-api.md 10 */
+typedef struct davit_distribution_inspect {
+    char *media_type;
+    davit_digest digest;
+    uint64_t size;             /**< bytes of the manifest or index */
+    davit_platform *platforms; /**< NULL: none are known (JSON's null) */
+    size_t platform_count;
+} davit_distribution_inspect;
+
+/**
+ * Ask for the descriptor of a reference and the platforms behind it.
+ *
+ * @param auth  borrowed; NULL: the stored credentials
+ * @param out   set on success; free with davit_distribution_inspect_free()
+ *
+ * Errors:  as davit_registry_get_manifest(); DAVIT_EUNSUPPORTED for schema 1
+ * Threads: any; blocks
+ * Spec:    engine-api.md 10
+ */
+DAVIT_API int davit_registry_inspect(davit_client *client, const davit_reference *ref,
+                                     const davit_auth_config *auth, davit_distribution_inspect **out,
+                                     davit_error **err);
+/** Write {"Descriptor":{...},"Platforms":[...]|null}; free with free(). */
+DAVIT_API int davit_distribution_inspect_format(const davit_distribution_inspect *inspect, char **out,
+                                                davit_error **err);
+DAVIT_API void davit_distribution_inspect_free(davit_distribution_inspect *inspect); /**< NULL is fine */
 
 typedef struct davit_ping_result {
     int status; /**< HTTP status of GET /v2/: 200 works, 401 wants credentials, 404 is no v2 registry */

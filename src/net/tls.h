@@ -1,13 +1,21 @@
-/* net/tls.h - what TLS demands of a peer. Certificates of a host's own directory are the next issue's. */
+/*
+ * net/tls.h - what TLS demands of a peer and shows to it.
+ *
+ * A davit_tls_config is built once (service/certs_d.c), then shared and never changed. The functions on it that are public are
+ * in davit/service.h.
+ */
 #ifndef DV_NET_TLS_H
 #define DV_NET_TLS_H
 
-#include <stdbool.h>
+#include "davit/service.h"
+#include "util/alloc.h"
 
 typedef struct dv_tls {
     bool verify;         /* false: any certificate and name is accepted */
     const char *ca_file; /* PEM bundle instead of the system's; NULL for the system's. Borrowed */
 } dv_tls;
+
+DV_DEFINE_AUTOPTR(davit_tls_config, davit_tls_config_free)
 
 /* easy is libcurl's CURL *. Threads: loop. */
 void dv_tls_apply(void *easy, const dv_tls *tls);
