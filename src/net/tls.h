@@ -10,11 +10,19 @@
 #include "davit/service.h"
 #include "util/alloc.h"
 
+#include <stdbool.h>
+
 typedef struct dv_tls {
     bool verify;         /* false: any certificate and name is accepted */
     const char *ca_file; /* PEM bundle instead of the system's; NULL for the system's. Borrowed */
 } dv_tls;
 
+/*
+ * A configuration of its own: no extra roots, no client certificates. It may change until it is shared; davit_tls_config_free()
+ * gives up one reference.
+ */
+int dv_tls_config_new(bool insecure, davit_tls_config **out, davit_error **err);
+davit_tls_config *dv_tls_config_ref(davit_tls_config *tls); /* NULL is fine */
 DV_DEFINE_AUTOPTR(davit_tls_config, davit_tls_config_free)
 
 /* easy is libcurl's CURL *. Threads: loop. */

@@ -9,8 +9,10 @@
 
 void dv_endpoints_clear(dv_endpoints *e)
 {
-    for (size_t i = 0; i < e->count; i++)
+    for (size_t i = 0; i < e->count; i++) {
         dv_url_clear(&e->items[i].url);
+        davit_tls_config_free(e->items[i].tls);
+    }
     free(e->items);
     *e = (dv_endpoints)DV_ENDPOINTS_INIT;
 }
@@ -61,14 +63,15 @@ static int add_mirrors(const dv_service_config *config, dv_endpoints *e, davit_e
     return r;
 }
 
-int dv_endpoints_for_pull(const dv_service_config *config, const char *domain, dv_endpoints *out,
-                          davit_error **err)
+static int endpoints_for(const dv_service_config *config, const char *domain, bool with_mirrors,
+                         dv_endpoints *out, davit_error **err)
 {
     DV_AUTO(dv_endpoints) e = DV_ENDPOINTS_INIT;
-    int r;
+    int r = 0;
     if (strcmp(domain, "docker.io") == 0 || strcmp(domain, "index.docker.io") == 0) {
         dv_endpoint kind = {.official = true};
-        r = add_mirrors(config, &e, err);
+        if (with_mirrors)
+            r = add_mirrors(config, &e, err);
         if (r == 0)
             r = add(&e, HUB_URL, "", &kind, err);
     } else {
@@ -80,4 +83,16 @@ int dv_endpoints_for_pull(const dv_service_config *config, const char *domain, d
     *out = e;
     e = (dv_endpoints)DV_ENDPOINTS_INIT; /* moved */
     return 0;
+}
+
+int dv_endpoints_for_pull(const dv_service_config *config, const char *domain, dv_endpoints *out,
+                          davit_error **err)
+{
+    return endpoints_for(config, domain, /* with_mirrors= */ true, out, err);
+}
+
+int dv_endpoints_for_push(const dv_service_config *config, const char *domain, dv_endpoints *out,
+                          davit_error **err)
+{
+    return endpoints_for(config, domain, /* with_mirrors= */ false, out, err);
 }

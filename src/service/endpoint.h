@@ -5,14 +5,18 @@
 #ifndef DV_SERVICE_ENDPOINT_H
 #define DV_SERVICE_ENDPOINT_H
 
+#include "net/tls.h"
 #include "net/url.h"
 #include "service/service_config.h"
 
 typedef struct dv_endpoint {
-    dv_url url;    /* of a mirror with its path; else "https://host/" */
-    bool mirror;   /* tried before the registry itself; keeps its scheme */
-    bool official; /* Docker Hub itself */
-    bool insecure; /* TLS is not verified; and, unless it is a mirror, plain http will do */
+    dv_url url;       /* of a mirror with its path; else "https://host/" */
+    bool mirror;      /* tried before the registry itself; keeps its scheme */
+    bool official;    /* Docker Hub itself */
+    bool insecure;    /* TLS is not verified; and, unless it is a mirror, plain http will do */
+    bool digest_only; /* a mirror that is never asked what a tag is (threats A15) */
+    bool allow_nondistributable_artifacts; /* v27 */
+    davit_tls_config *tls;                 /* a reference; NULL: the system's roots, no client certificates */
 } dv_endpoint;
 
 typedef struct dv_endpoints {
@@ -32,6 +36,9 @@ DV_DEFINE_AUTO(dv_endpoints, dv_endpoints_clear)
  * call resolve.
  */
 int dv_endpoints_for_pull(const dv_service_config *config, const char *domain, dv_endpoints *out,
+                          davit_error **err);
+/* The same without mirrors, which are not even looked at. */
+int dv_endpoints_for_push(const dv_service_config *config, const char *domain, dv_endpoints *out,
                           davit_error **err);
 
 #endif
