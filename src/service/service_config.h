@@ -9,6 +9,8 @@
 typedef struct dv_service_options {
     const char *const *mirrors;             /* URLs in order, NULL-terminated; NULL: none */
     const char *const *insecure_registries; /* host[:port] or CIDR, NULL-terminated; NULL: none */
+    const char *const *digest_only_mirrors; /* of the mirrors, those never asked what a tag is; NULL: none */
+    const char *certs_dir;  /* with a directory for each host[:port]; NULL: davit_certs_dir() */
     bool skip_tls_verify;   /* --tls-verify=false: every registry but Docker Hub counts as insecure */
     dv_resolve_fn *resolve; /* NULL: names are not looked up */
     void *resolve_data;
@@ -17,6 +19,8 @@ typedef struct dv_service_options {
 typedef struct dv_service_config {
     char **mirrors; /* normal form, no duplicates */
     size_t mirror_count;
+    char **digest_only_mirrors; /* normal form, ends with NULL; never NULL */
+    char *certs_dir;            /* NULL: davit_certs_dir() */
     dv_insecure_set insecure;
     bool skip_tls_verify;
     dv_resolve_fn *resolve;
@@ -27,6 +31,9 @@ typedef struct dv_service_config {
 int dv_service_config_new(const dv_service_options *options, dv_service_config **out, davit_error **err);
 void dv_service_config_free(dv_service_config *c);
 DV_DEFINE_AUTOPTR(dv_service_config, dv_service_config_free)
+
+/* Whether a mirror, in normal form, serves bytes only (threats A15). */
+bool dv_service_config_mirror_is_digest_only(const dv_service_config *c, const char *normal_mirror);
 
 /* Whether a host[:port] counts as insecure (service.md 7). May call resolve. */
 bool dv_service_config_is_insecure(const dv_service_config *c, const char *host);
