@@ -63,6 +63,8 @@ int dv_cli_usage(dv_cli *cli, davit_error **err, const char *fmt, ...) __attribu
 int dv_cli_name_error(davit_error **err, int r, const char *what);
 /* The store's directory: --store, $DAVIT_STORE or the default. Borrowed from cli. */
 int dv_cli_store_dir(dv_cli *cli, const char **out, davit_error **err);
+/* The configuration file that is named by --config or $DAVIT_CONFIG; NULL: the default ones. */
+const char *dv_cli_config_file(const dv_cli *cli);
 /* Make cli->client. flags: DAVIT_CLIENT_*, added to what the options say. */
 int dv_cli_client(dv_cli *cli, bool with_store, uint32_t flags, davit_error **err);
 /* Open cli->store for looking. DAVIT_ENOTFOUND: there is none. */

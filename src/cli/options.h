@@ -53,13 +53,15 @@ typedef enum dv_progress_mode {
 /* What holds for every command. Zero is the default everywhere, except for the two that dv_globals_init() sets. */
 typedef struct dv_globals {
     const char *store;
+    const char *config;
     const char *authfile;
+    const char *certs_dir;
     dv_progress_mode progress;
     int progress_fd; /* -1: standard error */
     bool quiet, debug, help, version;
     bool tls_verify;
     dv_texts insecure_registries, registry_mirrors, trusted_realms, headers;
-    uint32_t max_concurrent_downloads, max_download_attempts;
+    uint32_t max_concurrent_downloads, max_concurrent_uploads, max_download_attempts;
     uint32_t connect_timeout_ms, first_byte_timeout_ms, stall_timeout_ms;
     uint32_t min_rate, min_rate_window_ms, retry_delay_ms;
 } dv_globals;

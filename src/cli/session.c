@@ -57,6 +57,12 @@ int dv_cli_store_dir(dv_cli *cli, const char **out, davit_error **err)
     return 0;
 }
 
+const char *dv_cli_config_file(const dv_cli *cli)
+{
+    const char *named = cli->globals.config ? cli->globals.config : getenv("DAVIT_CONFIG");
+    return named && *named ? named : NULL;
+}
+
 int dv_cli_client(dv_cli *cli, bool with_store, uint32_t flags, davit_error **err)
 {
     const dv_globals *g = &cli->globals;
@@ -65,12 +71,15 @@ int dv_cli_client(dv_cli *cli, bool with_store, uint32_t flags, davit_error **er
     if (r < 0)
         return r;
     options.flags = flags | (g->tls_verify ? 0 : DAVIT_CLIENT_TLS_NO_VERIFY);
+    options.config_file = dv_cli_config_file(cli);
     options.authfile = g->authfile;
+    options.certs_dir = g->certs_dir;
     options.insecure_registries = g->insecure_registries.items;
     options.registry_mirrors = g->registry_mirrors.items;
     options.trusted_realms = g->trusted_realms.items;
     options.headers = g->headers.items;
     options.max_concurrent_downloads = g->max_concurrent_downloads;
+    options.max_concurrent_uploads = g->max_concurrent_uploads;
     options.max_download_attempts = g->max_download_attempts;
     options.connect_timeout_ms = g->connect_timeout_ms;
     options.first_byte_timeout_ms = g->first_byte_timeout_ms;

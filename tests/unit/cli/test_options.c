@@ -75,6 +75,10 @@ static void options_parse__wrong_ones_are_named(void **state)
         {"--max-concurrent-downloads 0", "--max-concurrent-downloads: '0' is not a number of at least 1"},
         {"--max-concurrent-downloads 4294967296",
          "--max-concurrent-downloads: '4294967296' is not a number of at least 1"},
+        {"--max-concurrent-uploads 0", "--max-concurrent-uploads: '0' is not a number of at least 1"},
+        {"--max-concurrent-uploads -1", "--max-concurrent-uploads: '-1' is not a number of at least 1"},
+        {"--config=", "--config: the value is empty"},
+        {"--certs-dir", "option '--certs-dir' needs a value"},
         {"--retry-delay soon", "--retry-delay: 'soon' is not a number of seconds, such as 30 or 0.5"},
         {"--min-rate 5G", "--min-rate: '5G' is not bytes a second, such as 1000, 64k or 1M"},
     };
@@ -99,6 +103,24 @@ static void options_parse__global_ones_stand_before_and_after_the_command(void *
         assert_string_equal(argv[first + 1], "y");
         assert_null(argv[first + 2]);
     }
+}
+
+static void options_parse__files_and_numbers_of_the_configuration(void **state)
+{
+    DV_AUTO(dv_globals) g;
+    own o = {0};
+    char *argv[ARGS_MAX + 1];
+    int first;
+    dv_globals_init(&g);
+    assert_null(g.config);
+    assert_null(g.certs_dir);
+    assert_int_equal(g.max_concurrent_uploads, 0);
+    assert_int_equal(parse("--config /d.json x --certs-dir /certs --max-concurrent-uploads 7", true, &g, &o,
+                           &first, argv, NULL),
+                     0);
+    assert_string_equal(g.config, "/d.json");
+    assert_string_equal(g.certs_dir, "/certs");
+    assert_int_equal(g.max_concurrent_uploads, 7);
 }
 
 static void options_parse__without_a_command_it_stops_at_the_first_word(void **state)
@@ -236,6 +258,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_parse__wrong_ones_are_named),
         cmocka_unit_test(options_parse__global_ones_stand_before_and_after_the_command),
+        cmocka_unit_test(options_parse__files_and_numbers_of_the_configuration),
         cmocka_unit_test(options_parse__without_a_command_it_stops_at_the_first_word),
         cmocka_unit_test(options_parse__two_dashes_end_options),
         cmocka_unit_test(options_parse__lists_keep_their_order_and_end_with_null),
