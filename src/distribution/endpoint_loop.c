@@ -24,7 +24,8 @@ int dv_endpoint_loop(davit_client *c, const davit_reference *ref,
                      int (*ask)(dv_registry *, void *, davit_error **), void *user, davit_error **err)
 {
     DV_AUTO(dv_endpoints) endpoints = DV_ENDPOINTS_INIT;
-    int r = dv_endpoints_for_pull(c->service, davit_reference_domain(ref), &endpoints, err);
+    DV_AUTOPTR(dv_service_config) config = dv_service_snapshot(c->service);
+    int r = dv_endpoints_for_pull(config, davit_reference_domain(ref), &endpoints, err);
     if (r < 0)
         return r;
     DV_AUTOPTR(davit_error) last = NULL;

@@ -277,7 +277,8 @@ int davit_registry_ping(davit_client *client, const char *host, davit_ping_resul
 {
     DV_AUTO(dv_endpoints) endpoints = DV_ENDPOINTS_INIT;
     DV_AUTOPTR(dv_registry) reg = NULL;
-    int r = dv_endpoints_for_pull(client->service, host, &endpoints, err);
+    DV_AUTOPTR(dv_service_config) config = dv_service_snapshot(client->service);
+    int r = dv_endpoints_for_pull(config, host, &endpoints, err);
     if (r < 0)
         return r;
     if (endpoints.count == 0)

@@ -6,7 +6,6 @@
 #include "util/log.h"
 #include "util/str.h"
 
-#include <netdb.h>
 #include <string.h>
 
 #define WORKERS 8 /* they mostly wait for the disk */
@@ -19,18 +18,6 @@
 #define RETRY_DELAY_MS 500
 #define RETRY_DELAY_MAX_MS 10000
 #define RETRY_AFTER_MAX_S 60
-
-static int resolve(const char *host, struct sockaddr_storage *out, size_t max, void *user_data)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
-    if (getaddrinfo(host, NULL, &hints, &found) != 0)
-        return 0;
-    int count = 0;
-    for (struct addrinfo *a = found; a && (size_t)count < max; a = a->ai_next)
-        memcpy(&out[count++], a->ai_addr, a->ai_addrlen);
-    freeaddrinfo(found);
-    return count;
-}
 
 static char *get_nothing(const char *name)
 {
@@ -117,6 +104,28 @@ static void free_list(char **list)
     free(list);
 }
 
+static int make_service(davit_client *c, const davit_client_options *o, davit_error **err)
+{
+    if (o->service) {
+        c->service = davit_service_ref(o->service);
+        return 0;
+    }
+    return davit_service_new(
+        &(davit_service_options){
+            .version = DAVIT_SERVICE_OPTIONS_VERSION,
+            .flags = o->flags & DAVIT_CLIENT_TLS_NO_VERIFY ? DAVIT_SERVICE_SKIP_TLS_VERIFY : 0,
+            .mirrors = o->registry_mirrors,
+            .insecure_registries = o->insecure_registries,
+            .certs_dir = o->certs_dir,
+        },
+        &c->service, err);
+}
+
+davit_service *davit_client_service(davit_client *client)
+{
+    return client->service;
+}
+
 static int copy_options(davit_client *c, const davit_client_options *o, davit_error **err)
 {
     dv_getenv_fn *env = dv_client_environment(c);
@@ -131,14 +140,7 @@ static int copy_options(davit_client *c, const davit_client_options *o, davit_er
         return dv_error_oom(err);
     int r = dv_proxy_config_from_environment(env, &c->http.proxies, err);
     if (r == 0)
-        r = dv_service_config_new(
-            &(dv_service_options){
-                .insecure_registries = o->insecure_registries,
-                .mirrors = o->registry_mirrors,
-                .skip_tls_verify = o->flags & DAVIT_CLIENT_TLS_NO_VERIFY,
-                .resolve = resolve,
-            },
-            &c->service, err);
+        r = make_service(c, o, err);
     for (const char *const *h = o->headers; r == 0 && h && *h; h++)
         r = add_extra_header(c, *h, err);
     return r;
@@ -200,7 +202,7 @@ void davit_client_free(davit_client *c)
         c->extension_free(extension);
     free_hosts(c->hosts);
     dv_headers_clear(&c->extra_headers);
-    dv_service_config_free(c->service);
+    davit_service_unref(c->service);
     free_list(c->trusted_realms);
     free(c->store_dir);
     free(c->authfile);

@@ -12,6 +12,7 @@
 #include "net/http_client.h"
 #include "net/retry.h"
 #include "service/endpoint.h"
+#include "service/service.h"
 #include "util/workpool.h"
 
 #include <stdatomic.h>
@@ -37,7 +38,7 @@ struct davit_client {
     uint32_t flags;
     char *store_dir; /* NULL: none */
     dv_headers extra_headers;
-    dv_service_config *service; /* mirrors, insecure registries */
+    davit_service *service; /* mirrors, insecure registries; ask one snapshot of it */
     char *authfile;
     char **trusted_realms; /* ends with NULL */
     dv_host *hosts;

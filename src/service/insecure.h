@@ -6,19 +6,11 @@
 #ifndef DV_SERVICE_INSECURE_H
 #define DV_SERVICE_INSECURE_H
 
+#include "net/resolve.h"
 #include "util/error.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/socket.h>
-
-#define DV_RESOLVE_MAX 32 /* addresses of one name that are looked at */
-
-/*
- * Addresses of a name (A and AAAA): fill at most max, return their number; 0 or negative when there are
- * none. May block.
- */
-typedef int dv_resolve_fn(const char *host, struct sockaddr_storage *out, size_t max, void *user_data);
 
 typedef struct dv_network {
     int family; /* AF_INET or AF_INET6 */

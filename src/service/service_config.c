@@ -7,9 +7,15 @@
 
 #include <string.h>
 
-void dv_service_config_free(dv_service_config *c)
+dv_service_config *dv_service_config_ref(dv_service_config *c)
 {
-    if (!c)
+    atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
+    return c;
+}
+
+void dv_service_config_unref(dv_service_config *c)
+{
+    if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) > 1)
         return;
     for (size_t i = 0; i < c->mirror_count; i++)
         free(c->mirrors[i]);
@@ -60,6 +66,7 @@ int dv_service_config_new(const dv_service_options *options, dv_service_config *
     DV_AUTOPTR(dv_service_config) c = dv_new(dv_service_config);
     if (!c)
         return dv_error_oom(err);
+    atomic_init(&c->refs, 1);
     c->skip_tls_verify = options->skip_tls_verify;
     c->resolve = options->resolve;
     c->resolve_data = options->resolve_data;

@@ -6,6 +6,8 @@
 
 #include "service/insecure.h"
 
+#include <stdatomic.h>
+
 typedef struct dv_service_options {
     const char *const *mirrors;             /* URLs in order, NULL-terminated; NULL: none */
     const char *const *insecure_registries; /* host[:port] or CIDR, NULL-terminated; NULL: none */
@@ -25,12 +27,14 @@ typedef struct dv_service_config {
     bool skip_tls_verify;
     dv_resolve_fn *resolve;
     void *resolve_data;
+    atomic_size_t refs;
 } dv_service_config;
 
-/* Immutable once made. The first malformed entry fails the whole, mirrors first: DAVIT_EINVAL. */
+/* Immutable once made, and shared by count. The first malformed entry fails the whole, mirrors first: DAVIT_EINVAL. */
 int dv_service_config_new(const dv_service_options *options, dv_service_config **out, davit_error **err);
-void dv_service_config_free(dv_service_config *c);
-DV_DEFINE_AUTOPTR(dv_service_config, dv_service_config_free)
+dv_service_config *dv_service_config_ref(dv_service_config *c);
+void dv_service_config_unref(dv_service_config *c); /* NULL is fine */
+DV_DEFINE_AUTOPTR(dv_service_config, dv_service_config_unref)
 
 /* Whether a mirror, in normal form, serves bytes only (threats A15). */
 bool dv_service_config_mirror_is_digest_only(const dv_service_config *c, const char *normal_mirror);
