@@ -1,15 +1,18 @@
 /* auth/auth_config.c - see davit/auth.h. Secrets are wiped before their memory is given up. */
 #include "auth/auth_config.h"
 
-#include "util/error.h"
-
 #include <string.h>
+
+void davit_secret_free(char *text)
+{
+    if (text)
+        explicit_bzero(text, strlen(text));
+    free(text);
+}
 
 static void wipe(char **text)
 {
-    if (*text)
-        explicit_bzero(*text, strlen(*text));
-    free(*text);
+    davit_secret_free(*text);
     *text = NULL;
 }
 
@@ -68,6 +71,21 @@ bool dv_auth_config_has_identity(const davit_auth_config *config)
 bool dv_auth_config_has_registry_token(const davit_auth_config *config)
 {
     return is_set(config->registrytoken);
+}
+
+int dv_auth_config_request(davit_request_auth_config_fn request, void *user_data, davit_auth_config *out,
+                           davit_error **err)
+{
+    DV_AUTOPTR(davit_error) why = NULL;
+    char *header = NULL;
+    davit_auth_config_init(out);
+    int r = request(user_data, &header, &why);
+    if (r >= 0)
+        r = davit_auth_config_decode(header, out, &why);
+    else if (!why)
+        dv_error_set(&why, r, "refused by the registry, and no other credentials were given");
+    davit_secret_free(header);
+    return r < 0 ? dv_error_move(err, &why, r) : 0;
 }
 
 bool davit_auth_config_is_anonymous(const davit_auth_config *config)

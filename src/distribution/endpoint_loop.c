@@ -6,11 +6,13 @@
 
 #include <string.h>
 
-static int ask_one(davit_client *c, const davit_reference *ref, const dv_endpoint *endpoint,
-                   int (*ask)(dv_registry *, void *, davit_error **), void *user, davit_error **err)
+static int ask_one(davit_client *c, const davit_reference *ref, const davit_auth_config *credentials,
+                   const dv_endpoint *endpoint, int (*ask)(dv_registry *, void *, davit_error **), void *user,
+                   davit_error **err)
 {
     DV_AUTOPTR(dv_registry) reg = NULL;
-    int r = dv_registry_open(c, endpoint, davit_reference_domain(ref), davit_reference_path(ref), &reg, err);
+    int r = dv_registry_open(c, endpoint, davit_reference_domain(ref), davit_reference_path(ref), credentials,
+                             &reg, err);
     return r < 0 ? r : ask(reg, user, err);
 }
 
@@ -20,7 +22,7 @@ static bool hides(const davit_error *first, const davit_error *later)
     return first && first->kind == DV_ERROR_TRANSPORT && later && later->code == DAVIT_ENOTFOUND;
 }
 
-int dv_endpoint_loop(davit_client *c, const davit_reference *ref,
+int dv_endpoint_loop(davit_client *c, const davit_reference *ref, const davit_auth_config *credentials,
                      int (*ask)(dv_registry *, void *, davit_error **), void *user, davit_error **err)
 {
     DV_AUTO(dv_endpoints) endpoints = DV_ENDPOINTS_INIT;
@@ -34,7 +36,7 @@ int dv_endpoint_loop(davit_client *c, const davit_reference *ref,
         davit_error *why = NULL;
         r = dv_client_check_cancelled(c, &why);
         if (r == 0)
-            r = ask_one(c, ref, endpoint, ask, user, &why);
+            r = ask_one(c, ref, credentials, endpoint, ask, user, &why);
         if (r == 0)
             return 0;
         bool more = i + 1 < endpoints.count && dv_fallback_continue(why, endpoint->mirror);

@@ -4,6 +4,7 @@
  * Leaves to others: one reference (pull_v2.c), its blobs (pull_blobs.c), whether an error lets the next endpoint try
  * (fallback.c).
  */
+#include "auth/auth_config.h"
 #include "distribution/endpoint_loop.h"
 #include "distribution/pull_private.h"
 #include "oci/reference.h"
@@ -155,6 +156,21 @@ static int open_store(dv_pull *p, davit_error **err)
     return r < 0 && r != DAVIT_ENOTFOUND ? dv_error_move(err, &why, r) : 0;
 }
 
+/* Over the endpoints with the caller's credentials; refused with those at hand, once more with what the callback gives. */
+static int pull_authorized(dv_pull *p, const davit_reference *ref, davit_error **err)
+{
+    const davit_pull_options *o = p->options;
+    DV_AUTO(davit_auth_config) other = DAVIT_AUTH_CONFIG_INIT;
+    int r = dv_endpoint_loop(p->client, ref, o->auth, ask, &(question){p, ref}, err);
+    if (r != DAVIT_EUNAUTHORIZED || !o->request_auth_config)
+        return r;
+    r = dv_auth_config_request(o->request_auth_config, o->user_data, &other, err);
+    if (r < 0)
+        return r;
+    p->result = (davit_pull_result){.updated = p->result.updated}; /* all tags: some may have moved already */
+    return dv_endpoint_loop(p->client, ref, &other, ask, &(question){p, ref}, err);
+}
+
 int davit_pull(davit_client *client, const davit_reference *ref, const davit_pull_options *options,
                davit_pull_result *out, davit_error **err)
 {
@@ -165,7 +181,7 @@ int davit_pull(davit_client *client, const davit_reference *ref, const davit_pul
     if (r == 0)
         r = open_store(&p, &why);
     if (r == 0)
-        r = dv_endpoint_loop(client, ref, ask, &(question){&p, ref}, &why);
+        r = pull_authorized(&p, ref, &why);
     dv_store_unref(p.store);
     if (r < 0)
         return dv_error_move(err, &why, r);

@@ -38,7 +38,7 @@ static int ask(davit_client *c, const davit_reference *ref, int (*fn)(dv_registr
                void *user, davit_error **err)
 {
     DV_AUTOPTR(davit_error) why = NULL;
-    int r = dv_endpoint_loop(c, ref, fn, user, &why);
+    int r = dv_endpoint_loop(c, ref, /* credentials= */ NULL, fn, user, &why);
     return r < 0 ? dv_error_move(err, &why, r) : 0;
 }
 
@@ -283,6 +283,7 @@ int davit_registry_ping(davit_client *client, const char *host, davit_ping_resul
         return r;
     if (endpoints.count == 0)
         return dv_error_set(err, DAVIT_EINVAL, "%s is not a registry host", host);
-    r = dv_registry_open(client, &endpoints.items[endpoints.count - 1], host, "", &reg, err);
+    r = dv_registry_open(client, &endpoints.items[endpoints.count - 1], host, "", /* credentials= */ NULL,
+                         &reg, err);
     return r < 0 ? r : dv_v2_ping(reg, out, err);
 }

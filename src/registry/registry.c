@@ -8,7 +8,18 @@
 
 #include <string.h>
 
-static int make_authorizer(dv_registry *reg, davit_error **err)
+static int new_authorizer(dv_registry *reg, const davit_auth_config *credentials, davit_error **err)
+{
+    return dv_authorizer_new(
+        &(dv_authorizer_options){
+            .origin = &reg->endpoint.url,
+            .credentials = credentials,
+            .trusted_realms = (const char *const *)reg->client->trusted_realms,
+        },
+        &reg->authorizer, err);
+}
+
+static int use_stored_credentials(dv_registry *reg, davit_error **err)
 {
     davit_client *c = reg->client;
     DV_AUTO(davit_auth_config) credentials = DAVIT_AUTH_CONFIG_INIT;
@@ -27,17 +38,11 @@ static int make_authorizer(dv_registry *reg, davit_error **err)
         atomic_store(&c->helper_warned, true);
     if (r < 0)
         return r;
-    return dv_authorizer_new(
-        &(dv_authorizer_options){
-            .origin = &reg->endpoint.url,
-            .credentials = r > 0 ? &credentials : NULL,
-            .trusted_realms = (const char *const *)c->trusted_realms,
-        },
-        &reg->authorizer, err);
+    return new_authorizer(reg, r > 0 ? &credentials : NULL, err);
 }
 
 int dv_registry_open(davit_client *c, const dv_endpoint *endpoint, const char *domain, const char *path,
-                     dv_registry **out, davit_error **err)
+                     const davit_auth_config *credentials, dv_registry **out, davit_error **err)
 {
     DV_AUTOPTR(dv_registry) reg = dv_new(dv_registry);
     DV_AUTO(dv_buf) scope = DV_BUF_INIT(DV_SCOPES_TEXT_MAX);
@@ -54,7 +59,8 @@ int dv_registry_open(davit_client *c, const dv_endpoint *endpoint, const char *d
         return dv_error_oom(err);
     int r = dv_url_copy(&endpoint->url, &reg->endpoint.url, err);
     if (r == 0)
-        r = make_authorizer(reg, err);
+        r = credentials && !endpoint->mirror ? new_authorizer(reg, credentials, err)
+                                             : use_stored_credentials(reg, err);
     if (r < 0)
         return r;
     *out = DV_STEAL(reg);

@@ -21,11 +21,16 @@ typedef struct dv_registry {
     dv_host *host;             /* set by the first call */
     dv_token_fetch *fetches;   /* token requests under way */
     bool challenged;           /* has been asked for credentials */
+    bool authorized;           /* has answered a request that carried an Authorization, and not with 401 */
+    bool plain;                /* was last spoken to over plain HTTP */
 } dv_registry;
 
-/* path "" for questions to the registry as such. */
+/*
+ * path "" for questions to the registry as such. credentials: copied; those of the registry itself, never given to a mirror
+ * (threats A15); NULL: the stored ones of the endpoint.
+ */
 int dv_registry_open(davit_client *c, const dv_endpoint *endpoint, const char *domain, const char *path,
-                     dv_registry **out, davit_error **err);
+                     const davit_auth_config *credentials, dv_registry **out, davit_error **err);
 void dv_registry_close(dv_registry *reg);
 DV_DEFINE_AUTOPTR(dv_registry, dv_registry_close)
 

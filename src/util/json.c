@@ -7,6 +7,7 @@
 #include "util/json.h"
 
 #include "util/json_scan.h"
+#include "util/str.h"
 
 #include <jansson.h>
 #include <limits.h>
@@ -298,4 +299,35 @@ void dv_json_format(const dv_json *v, unsigned indent, bool html_safe, dv_buf *o
         out->failed = plain.failed;
     else
         append_html_safe(out, dv_buf_text(&plain), plain.size);
+}
+
+static void write_ascii(dv_buf *out, char c)
+{
+    static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
+    const char *short_form = strchr(from, c);
+    if (short_form)
+        dv_buf_printf(out, "\\%c", to[short_form - from]);
+    else if (c < 0x20 || c == '<' || c == '>' || c == '&')
+        dv_buf_printf(out, "\\u%04x", (unsigned)c);
+    else
+        dv_buf_putc(out, c);
+}
+
+void dv_json_write_string(dv_buf *out, const char *text)
+{
+    dv_buf_putc(out, '"');
+    for (size_t rest = strlen(text), n; rest > 0; text += n, rest -= n) {
+        uint32_t rune = 0;
+        n = dv_utf8_length(text, rest, &rune);
+        if (n == 1)
+            write_ascii(out, *text);
+        else if (n == 0)
+            dv_buf_puts(out, "\\ufffd");
+        else if (rune == 0x2028 || rune == 0x2029)
+            dv_buf_printf(out, "\\u%04x", (unsigned)rune);
+        else
+            dv_buf_append(out, text, n);
+        n += n == 0;
+    }
+    dv_buf_putc(out, '"');
 }

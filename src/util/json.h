@@ -103,5 +103,10 @@ bool dv_json_append_string(dv_json *array, const char *text);
 dv_json *dv_json_copy(const dv_json *v);
 /* Write it: members in insertion order; indent 0 is compact. html_safe escapes < > & U+2028 U+2029 as \uXXXX. */
 void dv_json_format(const dv_json *v, unsigned indent, bool html_safe, dv_buf *out);
+/*
+ * Append one string with its quotes, HTML-safe, in the bytes of Go's encoder where jansson's differ (lower-case \u00xx, \ufffd
+ * for each byte that is no UTF-8): for texts that go through no tree, such as secrets.
+ */
+void dv_json_write_string(dv_buf *out, const char *text);
 
 #endif

@@ -50,6 +50,7 @@ typedef struct scan {
     uint32_t next_rows; /* frame.rows and path_size of the value that comes next */
     size_t next_path_size;
     frame frames[DEPTH_CEILING];
+    bool no_value; /* why it failed */
     davit_error **err;
 } scan;
 
@@ -223,6 +224,7 @@ static int scan_word(scan *s)
             return 0;
         }
     }
+    s->no_value = true;
     return fail(s, s->at < s->size ? "a value should stand here" : "it ends too early");
 }
 
@@ -354,12 +356,10 @@ static int scan_member(scan *s)
     return r < 0 ? r : scan_value(s);
 }
 
-int dv_json_scan(const void *bytes, size_t size, const dv_json_limits *limits, const dv_json_known *known,
-                 davit_error **err)
+static void begin(scan *s, const void *bytes, size_t size, const dv_json_limits *limits,
+                  const dv_json_known *known, davit_error **err)
 {
-    if (size > limits->max_bytes)
-        return dv_error_set(err, DAVIT_ETOOBIG, "%zu bytes, at most %zu are allowed", size, limits->max_bytes);
-    scan s = {
+    *s = (scan){
         .bytes = bytes,
         .size = size,
         .max_depth = limits->max_depth ? limits->max_depth : DEPTH_DEFAULT,
@@ -367,18 +367,62 @@ int dv_json_scan(const void *bytes, size_t size, const dv_json_limits *limits, c
         .known = known,
         .err = err,
     };
-    if (s.max_depth > DEPTH_CEILING)
-        s.max_depth = DEPTH_CEILING;
+    if (s->max_depth > DEPTH_CEILING)
+        s->max_depth = DEPTH_CEILING;
     for (unsigned i = 0; known && known[i].path; i++) {
         assert(i < ROWS_MAX);
-        s.next_rows |= 1u << i;
+        s->next_rows |= 1u << i;
     }
-    skip_space(&s);
-    int r = scan_value(&s);
-    while (r == 0 && s.depth > 0)
-        r = scan_member(&s);
+}
+
+/* One value with the space before it. */
+static int scan_whole_value(scan *s)
+{
+    skip_space(s);
+    int r = scan_value(s);
+    while (r == 0 && s->depth > 0)
+        r = scan_member(s);
+    return r;
+}
+
+static int too_long(size_t size, const dv_json_limits *limits, davit_error **err)
+{
+    return dv_error_set(err, DAVIT_ETOOBIG, "%zu bytes, at most %zu are allowed", size, limits->max_bytes);
+}
+
+int dv_json_scan(const void *bytes, size_t size, const dv_json_limits *limits, const dv_json_known *known,
+                 davit_error **err)
+{
+    if (size > limits->max_bytes)
+        return too_long(size, limits, err);
+    scan s;
+    begin(&s, bytes, size, limits, known, err);
+    int r = scan_whole_value(&s);
     if (r < 0)
         return r;
     skip_space(&s);
     return s.at == size ? 0 : fail(&s, "something stands behind the document");
+}
+
+/* Whether the bytes end within "true", "false" or "null", of which the scan shows the first letter. */
+static bool ends_in_word(const scan *s)
+{
+    static const char *const words[] = {"true", "false", "null"};
+    size_t rest = s->size - s->at;
+    for (size_t i = 0; i < DV_COUNT(words); i++)
+        if (rest < strlen(words[i]) && memcmp(words[i], s->bytes + s->at, rest) == 0)
+            return true;
+    return false;
+}
+
+int dv_json_scan_first(const void *bytes, size_t size, const dv_json_limits *limits, dv_json_stop *out_stop,
+                       davit_error **err)
+{
+    scan s;
+    begin(&s, bytes, size, limits, NULL, err);
+    int r = size > limits->max_bytes ? too_long(size, limits, err) : scan_whole_value(&s);
+    *out_stop = (dv_json_stop){.at = s.at, .no_value = s.no_value};
+    if (r == DAVIT_EFORMAT)
+        out_stop->incomplete = s.no_value ? ends_in_word(&s) : s.at == s.size;
+    return r;
 }

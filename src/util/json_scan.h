@@ -11,4 +11,18 @@
 int dv_json_scan(const void *bytes, size_t size, const dv_json_limits *limits, const dv_json_known *known,
                  davit_error **err);
 
+/* Where and why a scan stopped. */
+typedef struct dv_json_stop {
+    size_t at;       /* behind the first value; of a failure: the byte that does not belong there, or size */
+    bool incomplete; /* the bytes are the beginning of a value and no more */
+    bool no_value;   /* a value should stand there */
+} dv_json_stop;
+
+/*
+ * The first value of a stream: what stands behind it is not looked at. out_stop is always set. Parameters and errors as
+ * above; without known keys.
+ */
+int dv_json_scan_first(const void *bytes, size_t size, const dv_json_limits *limits, dv_json_stop *out_stop,
+                       davit_error **err);
+
 #endif

@@ -29,7 +29,7 @@ UNUSED static puller *puller_new(fixture *f)
     assert_int_equal(dv_url_parse(text, &endpoint.url, NULL), 0);
     assert_int_equal(dv_transfers_get(f->client, &p->transfers, NULL), 0);
     assert_int_equal(
-        dv_registry_open(f->client, &endpoint, script_host(f->script), "app", &p->registry, NULL), 0);
+        dv_registry_open(f->client, &endpoint, script_host(f->script), "app", NULL, &p->registry, NULL), 0);
     dv_url_clear(&endpoint.url);
     p->events = dv_queue_new();
     return p;

@@ -108,7 +108,7 @@ UNUSED static dv_registry *open_at(fixture *f, const script *s, const char *sche
     char text[128];
     snprintf(text, sizeof(text), "%s://%s%s", scheme, script_host(s), base);
     assert_int_equal(dv_url_parse(text, &endpoint.url, NULL), 0);
-    assert_int_equal(dv_registry_open(f->client, &endpoint, script_host(s), "app", &reg, NULL), 0);
+    assert_int_equal(dv_registry_open(f->client, &endpoint, script_host(s), "app", NULL, &reg, NULL), 0);
     dv_url_clear(&endpoint.url);
     return reg;
 }
