@@ -6,6 +6,8 @@
  */
 #include "service/mirror.h"
 
+#include "davit/service.h"
+
 #include "util/str.h"
 
 #include <string.h>
@@ -118,6 +120,10 @@ static bool parse(const char *text, parts *p, dv_buf *why)
             return false;
         }
     p->scheme_size = scheme_length(text);
+    if (text[0] == ':') {
+        dv_buf_puts(why, "missing protocol scheme");
+        return false;
+    }
     const char *rest = text + (p->scheme_size ? p->scheme_size + 1 : 0);
     size_t rest_size = end - (size_t)(rest - text);
     const char *mark = memchr(rest, '?', rest_size);
@@ -142,7 +148,8 @@ static bool parse(const char *text, parts *p, dv_buf *why)
     }
     p->path = rest;
     p->path_size = rest_size;
-    return !has_bad_escape(rest, rest_size, why) &&
+    bool opaque = p->scheme_size && rest == p->text + p->scheme_size + 1 && rest[0] != '/';
+    return (opaque || !has_bad_escape(rest, rest_size, why)) &&
            !(p->fragment && has_bad_escape(p->fragment, strlen(p->fragment), why));
 }
 
@@ -156,7 +163,7 @@ static void format(const parts *p, dv_buf *out)
     }
     if (p->user) {
         const char *colon = memchr(p->user, ':', p->user_size);
-        dv_buf_puts(&url, "://");
+        dv_buf_puts(&url, p->scheme_size ? "://" : "//");
         dv_buf_append(&url, p->user, colon ? (size_t)(colon - p->user) : p->user_size);
         dv_buf_puts(&url, ":xxxxx@");
         dv_buf_puts(&url, p->host);
@@ -174,7 +181,7 @@ static int refuse(const parts *p, const char *before, const char *behind, davit_
     return dv_error_set(err, DAVIT_EINVAL, "invalid mirror: %s %s%s", before, dv_buf_text(&url), behind);
 }
 
-static int refuse_scheme(const parts *p, davit_error **err)
+static int refuse_scheme(const parts *p, bool v27, davit_error **err)
 {
     DV_AUTO(dv_buf) before = DV_BUF_INIT(TEXT_MAX);
     DV_AUTOFREE char *scheme = dv_strndup(p->text, p->scheme_size);
@@ -184,17 +191,17 @@ static int refuse_scheme(const parts *p, davit_error **err)
     dv_buf_puts(&before, "unsupported scheme ");
     dv_str_quote(&before, scheme, p->scheme_size);
     dv_buf_puts(&before, " in");
-    return refuse(p, dv_buf_text(&before), ": must use either 'https://' or 'http://'", err);
+    return refuse(p, dv_buf_text(&before), v27 ? "" : ": must use either 'https://' or 'http://'", err);
 }
 
-static int check(const char *text, davit_error **err)
+static int check(const char *text, bool v27, davit_error **err)
 {
     DV_AUTO(dv_buf) why = DV_BUF_INIT(TEXT_MAX);
     DV_AUTO(dv_buf) quoted = DV_BUF_INIT(TEXT_MAX);
     parts p;
     dv_str_quote(&quoted, text, strlen(text));
     const char *separator = strstr(text, "://");
-    if (!separator || separator == text)
+    if (!v27 && (!separator || separator == text))
         return dv_error_set(
             err, DAVIT_EINVAL,
             "invalid mirror: no scheme specified for %s: must use either 'https://' or 'http://'",
@@ -205,7 +212,7 @@ static int check(const char *text, davit_error **err)
     bool http = p.scheme_size == 4 && dv_str_starts_nocase(text, "http:");
     bool https = p.scheme_size == 5 && dv_str_starts_nocase(text, "https:");
     if (!http && !https)
-        return refuse_scheme(&p, err);
+        return refuse_scheme(&p, v27, err);
     if (p.query_size > 0 || (p.fragment && *p.fragment))
         return refuse(&p, "query or fragment at end of the URI", "", err);
     if (p.user)
@@ -213,12 +220,12 @@ static int check(const char *text, davit_error **err)
     return 0;
 }
 
-int dv_mirror_validate(const char *text, char **out, davit_error **err)
+int dv_mirror_validate(const char *text, bool v27, char **out, davit_error **err)
 {
     size_t size = strlen(text);
     if (size > TEXT_MAX / 8)
         return dv_error_set(err, DAVIT_EINVAL, "invalid mirror: longer than %u bytes", TEXT_MAX / 8);
-    int r = check(text, err);
+    int r = check(text, v27, err);
     if (r < 0)
         return r;
     DV_AUTO(dv_buf) normal = DV_BUF_INIT(TEXT_MAX);
@@ -226,4 +233,9 @@ int dv_mirror_validate(const char *text, char **out, davit_error **err)
     dv_buf_putc(&normal, '/');
     *out = dv_buf_take(&normal);
     return *out ? 0 : dv_error_oom(err);
+}
+
+int davit_validate_mirror(const char *text, char **out, davit_error **err)
+{
+    return dv_mirror_validate(text, /* v27= */ false, out, err);
 }

@@ -56,8 +56,10 @@ static int read_options(const davit_service_options *o, dv_service_options *out,
     *out = (dv_service_options){
         .mirrors = o->mirrors,
         .insecure_registries = o->insecure_registries,
+        .allow_nondistributable_artifacts = o->allow_nondistributable_artifacts,
         .digest_only_mirrors = o->digest_only_mirrors,
         .certs_dir = o->certs_dir,
+        .v27 = o->flags & DAVIT_SERVICE_V27,
         .skip_tls_verify = o->flags & DAVIT_SERVICE_SKIP_TLS_VERIFY,
     };
     return 0;

@@ -1,9 +1,10 @@
 /* service/service_config.c - see service_config.h. */
 #include "service/service_config.h"
 
+#include "service/index_name.h"
+#include "service/insecure.h"
 #include "service/mirror.h"
 #include "service/text_list.h"
-#include "util/str.h"
 
 #include <string.h>
 
@@ -17,48 +18,65 @@ void dv_service_config_unref(dv_service_config *c)
 {
     if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) > 1)
         return;
-    for (size_t i = 0; i < c->mirror_count; i++)
-        free(c->mirrors[i]);
-    free(c->mirrors);
+    dv_text_list_free(c->mirrors);
     dv_text_list_free(c->digest_only_mirrors);
+    dv_host_set_clear(&c->insecure);
+    dv_host_set_clear(&c->nondistributable);
     free(c->certs_dir);
-    dv_insecure_set_clear(&c->insecure);
     free(c);
 }
+
+/* --- entries --------------------------------------------------------------------------------------------------- */
 
 static int add_mirror(dv_service_config *c, const char *text, davit_error **err)
 {
     DV_AUTOFREE char *normal = NULL;
-    int r = dv_mirror_validate(text, &normal, err);
-    if (r < 0)
+    int r = dv_mirror_validate(text, c->v27, &normal, err);
+    if (r < 0 || dv_text_list_has(c->mirrors, normal))
         return r;
-    for (size_t i = 0; i < c->mirror_count; i++)
-        if (strcmp(c->mirrors[i], normal) == 0)
-            return 0;
-    char **more = dv_realloc_array(c->mirrors, c->mirror_count + 1, sizeof(*more));
-    if (!more)
-        return dv_error_oom(err);
-    c->mirrors = more;
-    c->mirrors[c->mirror_count++] = DV_STEAL(normal);
-    return 0;
+    if (c->mirror_count >= DV_MIRRORS_MAX)
+        return dv_error_set(err, DAVIT_EINVAL, "more than %d registry mirrors", DV_MIRRORS_MAX);
+    r = dv_text_list_append(&c->mirrors, DV_STEAL(normal), err);
+    c->mirror_count += r == 0;
+    return r;
 }
 
 /* One of the mirrors that serves bytes only. */
 static int add_digest_only(dv_service_config *c, const char *text, davit_error **err)
 {
     DV_AUTOFREE char *normal = NULL;
-    int r = dv_mirror_validate(text, &normal, err);
-    if (r < 0)
+    int r = dv_mirror_validate(text, c->v27, &normal, err);
+    if (r < 0 || dv_text_list_has(c->digest_only_mirrors, normal))
         return r;
-    bool known = false;
-    for (size_t i = 0; i < c->mirror_count; i++)
-        known = known || strcmp(c->mirrors[i], normal) == 0;
-    if (!known)
+    if (!dv_text_list_has(c->mirrors, normal))
         return dv_error_set(err, DAVIT_EINVAL, "mirror-by-digest-only %s is none of the registry mirrors",
                             text);
-    if (dv_text_list_has(c->digest_only_mirrors, normal))
-        return 0;
     return dv_text_list_append(&c->digest_only_mirrors, DV_STEAL(normal), err);
+}
+
+static int add_insecure(dv_service_config *c, const char *text, davit_error **err)
+{
+    return dv_insecure_add(&c->insecure, text, err);
+}
+
+static int add_nondistributable(dv_service_config *c, const char *text, davit_error **err)
+{
+    static const char what[] = "allow-nondistributable-artifacts registry";
+    int r = dv_index_name_check(dv_index_name_normal(text), err);
+    if (r < 0)
+        return r;
+    if (strstr(text, "://"))
+        return dv_error_set(err, DAVIT_EINVAL, "%s %s should not contain '://'", what, text);
+    return dv_host_set_add(&c->nondistributable, text, what, err);
+}
+
+static int add_all(dv_service_config *c, const char *const *list,
+                   int (*add)(dv_service_config *, const char *, davit_error **), davit_error **err)
+{
+    int r = 0;
+    for (; r == 0 && list && *list; list++)
+        r = add(c, *list, err);
+    return r;
 }
 
 int dv_service_config_new(const dv_service_options *options, dv_service_config **out, davit_error **err)
@@ -67,34 +85,43 @@ int dv_service_config_new(const dv_service_options *options, dv_service_config *
     if (!c)
         return dv_error_oom(err);
     atomic_init(&c->refs, 1);
+    c->v27 = options->v27;
     c->skip_tls_verify = options->skip_tls_verify;
-    c->resolve = options->resolve;
-    c->resolve_data = options->resolve_data;
-    c->digest_only_mirrors = dv_new_array(char *, 1);
+    c->lookup = (dv_lookup){options->resolve, options->resolve_data, .first = options->v27};
     c->certs_dir = dv_strdup(options->certs_dir);
-    if (!c->digest_only_mirrors || (options->certs_dir && !c->certs_dir))
+    if (options->certs_dir && !c->certs_dir)
         return dv_error_oom(err);
-    int r = 0;
-    for (size_t i = 0; r == 0 && options->mirrors && options->mirrors[i]; i++)
-        r = add_mirror(c, options->mirrors[i], err);
-    for (const char *const *m = options->digest_only_mirrors; r == 0 && m && *m; m++)
-        r = add_digest_only(c, *m, err);
-    for (size_t i = 0; r == 0 && options->insecure_registries && options->insecure_registries[i]; i++)
-        r = dv_insecure_set_add(&c->insecure, options->insecure_registries[i], err);
+    int r = c->v27 ? add_all(c, options->allow_nondistributable_artifacts, add_nondistributable, err) : 0;
+    if (r == 0)
+        r = add_all(c, options->mirrors, add_mirror, err);
+    if (r == 0)
+        r = add_all(c, options->digest_only_mirrors, add_digest_only, err);
+    if (r == 0)
+        r = add_all(c, options->insecure_registries, add_insecure, err);
+    if (r == 0)
+        r = dv_insecure_add_built_in(&c->insecure, c->v27, err);
     if (r < 0)
         return r;
     *out = DV_STEAL(c);
     return 0;
 }
 
-bool dv_service_config_is_insecure(const dv_service_config *c, const char *host)
-{
-    if (strcmp(host, "docker.io") == 0)
-        return false;
-    return c->skip_tls_verify || dv_insecure_set_has(&c->insecure, host, c->resolve, c->resolve_data);
-}
+/* --- questions ------------------------------------------------------------------------------------------------- */
 
 bool dv_service_config_mirror_is_digest_only(const dv_service_config *c, const char *normal_mirror)
 {
     return dv_text_list_has(c->digest_only_mirrors, normal_mirror);
+}
+
+bool dv_service_config_is_insecure(const dv_service_config *c, const char *host)
+{
+    if (strcmp(host, DAVIT_INDEX_NAME) == 0)
+        return false;
+    return c->skip_tls_verify || dv_insecure_has(&c->insecure, host, &c->lookup);
+}
+
+bool dv_service_config_allows_nondistributable(const dv_service_config *c, const char *host)
+{
+    return dv_host_set_names(&c->nondistributable, host) ||
+           dv_host_set_covers(&c->nondistributable, host, &c->lookup);
 }

@@ -1,5 +1,7 @@
-/* Unit tests of service/mirror.c (service.md 3, v28). */
+/* Unit tests of service/mirror.c (service.md 3). */
 #include "service/mirror.h"
+
+#include "davit/service.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -60,6 +62,7 @@ static void mirror_validate__texts(void **state)
          "in host name"},
         {"https://[::1", NULL,
          "invalid mirror: \"https://[::1\" is not a valid URI: parse \"https://[::1\": missing ']' in host"},
+        {"a:b://%zz", NULL, "invalid mirror: unsupported scheme \"a\" in \"a:b://%zz\"" EITHER},
         {"https://h\n", NULL,
          "invalid mirror: \"https://h\\n\" is not a valid URI: parse \"https://h\\n\": net/url: invalid "
          "control character in URL"},
@@ -67,7 +70,7 @@ static void mirror_validate__texts(void **state)
     for (size_t i = 0; i < DV_COUNT(rows); i++) {
         DV_AUTOFREE char *got = NULL;
         DV_AUTOPTR(davit_error) err = NULL;
-        int r = dv_mirror_validate(rows[i].input, &got, &err);
+        int r = davit_validate_mirror(rows[i].input, &got, &err);
         if (rows[i].normal ? r != 0 || strcmp(got, rows[i].normal) != 0
                            : r != DAVIT_EINVAL || strcmp(davit_error_message(err), rows[i].error) != 0)
             fail_msg("\"%s\": expected %s, got %s", rows[i].input,
@@ -76,8 +79,45 @@ static void mirror_validate__texts(void **state)
     }
 }
 
+static void mirror_validate__v27_texts(void **state)
+{
+    static const struct {
+        const char *input, *normal, *error;
+    } rows[] = {
+        {"https://mirror-1.example.com", "https://mirror-1.example.com/", NULL},
+        {"http:/host", "http:/host/", NULL},
+        {"mirror-1.example.com", NULL, "invalid mirror: unsupported scheme \"\" in \"mirror-1.example.com\""},
+        {"mirror-1.example.com:5000", NULL,
+         "invalid mirror: unsupported scheme \"mirror-1.example.com\" in \"mirror-1.example.com:5000\""},
+        {"ftp://mirror-1.example.com", NULL,
+         "invalid mirror: unsupported scheme \"ftp\" in \"ftp://mirror-1.example.com\""},
+        {"", NULL, "invalid mirror: unsupported scheme \"\" in \"\""},
+        {"//u:p@h", NULL, "invalid mirror: unsupported scheme \"\" in \"//u:xxxxx@h\""},
+        {"://h", NULL, "invalid mirror: \"://h\" is not a valid URI: parse \"://h\": missing protocol scheme"},
+        {"127.0.0.1:5000", NULL,
+         "invalid mirror: \"127.0.0.1:5000\" is not a valid URI: parse \"127.0.0.1:5000\": first path "
+         "segment "
+         "in URL cannot contain colon"},
+        {"http://mirror-1.example.com/?q=foo", NULL,
+         "invalid mirror: query or fragment at end of the URI \"http://mirror-1.example.com/?q=foo\""},
+        {"http://foo:bar@mirror-1.example.com/", NULL,
+         "invalid mirror: username/password not allowed in URI \"http://foo:xxxxx@mirror-1.example.com/\""},
+    };
+    for (size_t i = 0; i < DV_COUNT(rows); i++) {
+        DV_AUTOFREE char *got = NULL;
+        DV_AUTOPTR(davit_error) err = NULL;
+        int r = dv_mirror_validate(rows[i].input, /* v27= */ true, &got, &err);
+        if (rows[i].normal ? r != 0 || strcmp(got, rows[i].normal) != 0
+                           : r != DAVIT_EINVAL || strcmp(davit_error_message(err), rows[i].error) != 0)
+            fail_msg("\"%s\": got %s", rows[i].input, r == 0 ? got : davit_error_message(err));
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(mirror_validate__texts)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(mirror_validate__texts),
+        cmocka_unit_test(mirror_validate__v27_texts),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
