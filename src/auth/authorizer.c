@@ -32,6 +32,7 @@ struct dv_authorizer {
     davit_auth_config credentials;
     char **trusted; /* NULL-terminated, NULL for none */
     bool origin_private;
+    bool login; /* the credentials themselves are the question */
     mode mode;
     dv_secret basic; /* value for MODE_BASIC; unset without a password */
     dv_secret ready; /* "Bearer <registrytoken>"; unset without one */
@@ -133,6 +134,16 @@ void dv_authorizer_set_origin_private(dv_authorizer *a, bool yes)
     a->origin_private = yes;
 }
 
+void dv_authorizer_set_login(dv_authorizer *a)
+{
+    a->login = true;
+}
+
+const char *dv_authorizer_identity(const dv_authorizer *a)
+{
+    return dv_auth_config_has_identity(&a->credentials) ? a->credentials.identitytoken : NULL;
+}
+
 /* --- tokens ---------------------------------------------------------------------------------------------------- */
 
 static int make_key(const char *realm, const char *service, const char *const *scopes, char **out,
@@ -205,6 +216,24 @@ static int refuse_realm(const dv_authorizer *a, const dv_url *realm, const char 
     return DAVIT_EUNAUTHORIZED;
 }
 
+/* Logging in with an anonymous token would prove nothing. */
+static int refuse_anonymous(const dv_authorizer *a, const dv_url *realm, bool known, davit_error **err)
+{
+    if (!known)
+        dv_error_set(err, DAVIT_EUNAUTHORIZED,
+                     "%s sends for tokens to %s, but there are no credentials for that", a->origin.host,
+                     realm->host);
+    else
+        dv_error_set(
+            err, DAVIT_EUNAUTHORIZED,
+            "%s sends for tokens to %s, which is not known to belong to it: your credentials were not sent "
+            "there; allow it with --trust-realm %s",
+            a->origin.host, realm->host, realm->host);
+    if (err && davit_error_code(*err) == DAVIT_EUNAUTHORIZED)
+        (*err)->final = true;
+    return DAVIT_EUNAUTHORIZED;
+}
+
 /* Build the request for scopes by the current challenge. */
 static int ask(dv_authorizer *a, const char *const *scopes, dv_token_request *out, davit_error **err)
 {
@@ -222,12 +251,15 @@ static int ask(dv_authorizer *a, const char *const *scopes, dv_token_request *ou
     if (trust == DV_REALM_REFUSED)
         return refuse_realm(a, &realm, why, err);
     bool known = !davit_auth_config_is_anonymous(&a->credentials);
+    if (a->login && !(known && trust == DV_REALM_TRUSTED))
+        return refuse_anonymous(a, &realm, known, err);
     if (known && trust != DV_REALM_TRUSTED)
         warn_withheld(a, &realm);
     dv_token_question question = {.realm = a->realm,
                                   .service = a->service,
                                   .scopes = scopes,
                                   .credentials = known && trust == DV_REALM_TRUSTED ? &a->credentials : NULL,
+                                  .offline = a->login,
                                   .avoid_oauth =
                                       a->post_failed && dv_auth_config_has_password(&a->credentials)};
     r = dv_token_request_build(&question, &request, err);
@@ -403,6 +435,27 @@ static int64_t age_s(const dv_token *t, const dv_headers *headers)
     return sent_s - t->issued_at_s;
 }
 
+static void set_identity(dv_authorizer *a, char *identity)
+{
+    char *before = a->credentials.identitytoken;
+    if (before)
+        explicit_bzero(before, strlen(before));
+    free(before);
+    a->credentials.identitytoken = identity;
+}
+
+/* A login's result. The private copy of the credentials keeps it (auth.md 4, the login store). */
+static int keep_identity(dv_authorizer *a, const dv_token *token, davit_error **err)
+{
+    if (!a->login || !dv_secret_is_set(&token->refresh_token))
+        return 0;
+    char *identity = dv_strndup(token->refresh_token.text, token->refresh_token.size);
+    if (!identity)
+        return dv_error_oom(err);
+    set_identity(a, identity);
+    return 0;
+}
+
 static int keep_token(dv_authorizer *a, const dv_token_request *request, const dv_headers *headers,
                       const void *body, size_t size, uint64_t now_ms, davit_error **err)
 {
@@ -411,6 +464,8 @@ static int keep_token(dv_authorizer *a, const dv_token_request *request, const d
     int r = dv_token_parse(request->post, body, size, &token, err);
     if (r == 0)
         r = bearer_value(token.token.text, &value, err);
+    if (r == 0)
+        r = keep_identity(a, &token, err);
     if (r < 0)
         return r;
     int64_t left_ms = (token.expires_in_s - age_s(&token, headers)) * 1000;
@@ -443,6 +498,7 @@ static int ask_by_get(dv_authorizer *a, const dv_token_request *request, dv_toke
                            .service = request->service,
                            .scopes = scopes,
                            .credentials = &a->credentials,
+                           .offline = a->login,
                            .avoid_oauth = true};
     int r = dv_token_request_build(&q, &again, err);
     if (r < 0)
@@ -452,6 +508,8 @@ static int ask_by_get(dv_authorizer *a, const dv_token_request *request, dv_toke
         return dv_error_oom(err);
     again.configured = request->configured;
     a->post_failed = true;
+    if (a->login)
+        set_identity(a, NULL); /* it was refused: no result of this login */
     *out = again;
     again = (dv_token_request)DV_TOKEN_REQUEST_INIT; /* moved */
     return 1;

@@ -43,6 +43,15 @@ DV_DEFINE_AUTOPTR(dv_authorizer, dv_authorizer_free)
 void dv_authorizer_set_origin_private(dv_authorizer *a, bool yes);
 
 /*
+ * It is for logging in (auth.md 10): tokens are asked for together with a refresh token, and only the credentials count: a realm
+ * that may not have them is DAVIT_EUNAUTHORIZED, as are none at all, never an anonymous token. Before the first challenge.
+ */
+void dv_authorizer_set_login(dv_authorizer *a);
+
+/* The identity token: what a token server gave in place of the one at hand, else that one. NULL: none. Borrowed. */
+const char *dv_authorizer_identity(const dv_authorizer *a);
+
+/*
  * An insecure host turned out to speak plain HTTP: credentials are bound to that origin from now on, and its
  * realm may be plain too. Before the first challenge. The host and an explicit port stay what they are: any
  * other origin, which a redirect would give, is DAVIT_EUNAUTHORIZED and changes nothing (threats A1, A4).

@@ -17,6 +17,7 @@
 static void call_free(dv_call *c)
 {
     dv_timer_stop(&c->timer);
+    dv_timer_stop(&c->limit);
     dv_call_unlink(c);
     dv_race_free(c);
     if (c->request)
@@ -46,10 +47,24 @@ static void on_timer(dv_timer *timer)
     dv_call_ask(c);
 }
 
+/* Not repeated: it had its time. */
+static void on_limit(dv_timer *timer)
+{
+    dv_call *c = (dv_call *)((char *)timer - offsetof(dv_call, limit));
+    davit_error *err = NULL;
+    if (c->request)
+        dv_request_cancel(c->request);
+    c->request = NULL;
+    int r = dv_error_set(&err, DAVIT_ETIMEOUT, "%s: no answer within %u s", c->registry->endpoint.url.host,
+                         c->limit_ms / 1000);
+    dv_call_end(c, r, NULL, err);
+}
+
 /* An attempt failed: repeat later, or end. Takes err. */
 void dv_call_failed(dv_call *c, int r, davit_error *err)
 {
     dv_retry_policy policy = c->registry->client->retry;
+    dv_timer_stop(&c->limit);
     if (c->attempts)
         policy.attempts = c->attempts;
     uint32_t jitter;
@@ -83,8 +98,10 @@ static int on_head(void *user, const dv_response *response, davit_error **err)
 {
     dv_call *c = user;
     dv_call_note_peer(c, response);
-    if (response->status != 401 && dv_secret_is_set(&c->sent)) /* now: a long body may outlive its token */
+    if (response->status != 401 && dv_secret_is_set(&c->sent)) { /* now: a long body may outlive its token */
         dv_authorizer_accepted(c->registry->authorizer, &c->sent);
+        c->registry->authorized = true;
+    }
     bool answer = response->status < 300 || (c->any_status && response->status != 401);
     return answer && c->handler->on_head ? c->handler->on_head(c->user, response, err) : 0;
 }
@@ -110,6 +127,7 @@ static void on_done(void *user, int r, dv_response *response, davit_error *err)
 void dv_call_answered(dv_call *c, dv_response *response)
 {
     davit_error *err = NULL;
+    dv_timer_stop(&c->limit);
     if (response->status == 401 && !response->left_origin && c->auth_rounds < DV_AUTH_ROUNDS_MAX &&
         dv_headers_get(&response->headers, "WWW-Authenticate")) {
         challenged(c, response);
@@ -237,6 +255,8 @@ void dv_call_ask(dv_call *c)
         return;
     }
     bool tls = strcmp(reg->endpoint.url.scheme, "https") == 0;
+    if (c->limit_ms)
+        dv_timer_start(reg->client->loop, &c->limit, c->limit_ms);
     if (reg->endpoint.insecure && tls) {
         if (reg->host->scheme == DV_SCHEME_UNDECIDED) {
             dv_race_or_wait(c);
@@ -244,10 +264,12 @@ void dv_call_ask(dv_call *c)
         }
         tls = reg->host->scheme == DV_SCHEME_HTTPS;
     }
+    reg->plain = !tls;
     const char *scopes[] = {c->without_scope ? NULL : reg->pull_scope, NULL};
     DV_AUTO(dv_token_request) wanted = DV_TOKEN_REQUEST_INIT;
     int r = dv_authorizer_prepare(reg->authorizer, scopes, dv_clock_ms(), &wanted, &err);
     if (r > 0) {
+        dv_timer_stop(&c->limit);
         dv_token_fetch_join(c, &wanted); /* a 401 that can be foreseen is not waited for */
         return;
     }
@@ -276,9 +298,12 @@ int dv_call_start(dv_registry *reg, const dv_call_spec *spec, dv_call **out, dav
     c->fresh = spec->fresh;
     c->any_status = spec->any_status;
     c->without_scope = spec->without_scope;
+    c->login = spec->login;
     c->attempts = spec->attempts;
+    c->limit_ms = spec->limit_ms;
     c->attempt = 1;
     c->timer.fire = on_timer;
+    c->limit.fire = on_limit;
     c->path = dv_strdup(spec->path);
     c->query = dv_strdup(spec->query);
     c->range = dv_strdup(spec->range);
@@ -326,11 +351,13 @@ static void challenged(dv_call *c, dv_response *response)
         davit_error *told = NULL;
         int told_r = dv_error_body_set(&told, response->status, &response->headers,
                                        dv_buf_text(&response->body), response->body.size);
-        bool better = dv_secret_is_set(&c->sent) && told && told->kind == DV_ERROR_REGISTRY_FULL;
+        bool ours = c->login && err && err->kind == DV_ERROR_PLAIN; /* else it refused what it was shown */
+        bool better = !ours && dv_secret_is_set(&c->sent) && told && told->kind == DV_ERROR_REGISTRY_FULL;
+        bool answer = c->any_status && !ours;
         davit_error_free(better ? err : told);
-        if (c->any_status)
+        if (answer)
             davit_error_free(better ? told : err);
-        if (c->any_status)
+        if (answer)
             dv_call_end(c, 0, response, NULL);
         else
             dv_call_failed(c, better ? told_r : r, better ? told : err);

@@ -32,7 +32,9 @@ typedef struct dv_call_spec {
     bool fresh;         /* begin on a new connection */
     bool any_status;    /* an error status is an answer like any other (ping) */
     bool without_scope; /* ask for a token without scopes */
+    bool login;         /* a 401 that we could not or would not answer is an error, also with any_status */
     uint32_t attempts;  /* 0: the client's policy; 1: never repeated */
+    uint32_t limit_ms;  /* of one request, from its start to the whole answer; 0: the client's limits only */
     const dv_call_handler *handler;
     void *user;
 } dv_call_spec;

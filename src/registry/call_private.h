@@ -14,12 +14,13 @@ struct dv_call {
     char *path, *query, *range;
     const char *const *accept;
     size_t body_max;
-    bool blob, large, encoded, fresh, any_status, without_scope;
-    uint32_t attempts, attempt, auth_rounds;
+    bool blob, large, encoded, fresh, any_status, without_scope, login;
+    uint32_t attempts, attempt, auth_rounds, limit_ms;
     dv_secret sent; /* the Authorization of the request under way */
     dv_request *request;
     dv_race *race;
     dv_timer timer;
+    dv_timer limit; /* of the request under way */
     /* In the list of a host that is being raced, or of a token that is being fetched. */
     dv_call *next_waiting, **waiting_link;
 };

@@ -72,6 +72,7 @@ static void conclude(dv_race *race, int r, dv_response *response, davit_error *e
         *response = (dv_response)DV_RESPONSE_INIT;
         dv_call_note_peer(c, &answer);
     }
+    c->registry->plain = !race->tls_connected;
     c->race = NULL;
     race_clear(race);
     wake_waiting(c->registry->host);
