@@ -1,5 +1,5 @@
 /* Unit tests of util/json.c and util/json_scan.c. */
-#include "util/json.h"
+#include "util/json_scan.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -341,6 +341,44 @@ static void json_format__order_indent_and_html(void **state)
     assert_int_equal(small.failed, DAVIT_ETOOBIG);
 }
 
+static void json_scan_first__ends_where_the_first_value_does(void **state)
+{
+    static const struct {
+        const char *text;
+        int code;
+        dv_json_stop stop;
+    } rows[] = {
+        {"{\"a\":[1]} trailing", 0, {.at = 9}},
+        {" null}", 0, {.at = 5}},
+        {"12,", 0, {.at = 2}},
+        {"\"x\"\"", 0, {.at = 3}},
+        {"", DAVIT_EFORMAT, {.at = 0, .incomplete = true, .no_value = true}},
+        {"  ", DAVIT_EFORMAT, {.at = 2, .incomplete = true, .no_value = true}},
+        {"{\"a\"", DAVIT_EFORMAT, {.at = 4, .incomplete = true}},
+        {"{\"a", DAVIT_EFORMAT, {.at = 3, .incomplete = true}},
+        {"[tru", DAVIT_EFORMAT, {.at = 1, .incomplete = true, .no_value = true}},
+        {"[trx", DAVIT_EFORMAT, {.at = 1, .no_value = true}},
+        {"[1 2]", DAVIT_EFORMAT, {.at = 3}},
+        {"not", DAVIT_EFORMAT, {.at = 0, .no_value = true}},
+    };
+    for (size_t i = 0; i < DV_COUNT(rows); i++) {
+        dv_json_stop stop;
+        int r = dv_json_scan_first(rows[i].text, strlen(rows[i].text), &limits, &stop, NULL);
+        if (r != rows[i].code || stop.at != rows[i].stop.at || stop.incomplete != rows[i].stop.incomplete ||
+            stop.no_value != rows[i].stop.no_value)
+            fail_msg("%s: %s at %zu, incomplete %d, no value %d", rows[i].text, davit_code_name(r), stop.at,
+                     stop.incomplete, stop.no_value);
+    }
+}
+
+static void json_write_string__as_go_writes_it(void **state)
+{
+    DV_AUTO(dv_buf) out = DV_BUF_INIT(999);
+    dv_json_write_string(&out, "a\"\\/\b\x1f\x7f<>&\xe2\x80\xa8\xff\xc3\xa4");
+    assert_string_equal(dv_buf_text(&out),
+                        "\"a\\\"\\\\/\\b\\u001f\x7f\\u003c\\u003e\\u0026\\u2028\\ufffd\xc3\xa4\"");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -355,6 +393,8 @@ int main(void)
         cmocka_unit_test(json_accessors__wrong_types_give_nothing),
         cmocka_unit_test(json_decode__types_and_required_marks),
         cmocka_unit_test(json_format__order_indent_and_html),
+        cmocka_unit_test(json_scan_first__ends_where_the_first_value_does),
+        cmocka_unit_test(json_write_string__as_go_writes_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
