@@ -273,7 +273,7 @@ int davit_registry_get_blob(davit_client *client, const davit_reference *ref, co
 {
     blob_question q = {.digest = digest, .write = write, .user_data = user_data};
     DV_AUTOPTR(davit_error) why = NULL;
-    int r = dv_endpoint_loop(client, ref, /* credentials= */ NULL, ask_blob, &q, &why);
+    int r = dv_endpoint_loop(client, ref, DV_ASK_BY_DIGEST, /* credentials= */ NULL, ask_blob, &q, &why);
     if (q.why)
         return dv_error_move(err, &q.why, davit_error_code(q.why));
     if (r < 0)

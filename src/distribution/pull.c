@@ -160,15 +160,16 @@ static int open_store(dv_pull *p, davit_error **err)
 static int pull_authorized(dv_pull *p, const davit_reference *ref, davit_error **err)
 {
     const davit_pull_options *o = p->options;
+    dv_ask_by by = davit_reference_digest_text(ref) ? DV_ASK_BY_DIGEST : DV_ASK_BY_TAG;
     DV_AUTO(davit_auth_config) other = DAVIT_AUTH_CONFIG_INIT;
-    int r = dv_endpoint_loop(p->client, ref, o->auth, ask, &(question){p, ref}, err);
+    int r = dv_endpoint_loop_over(p->client, &p->endpoints, ref, by, o->auth, ask, &(question){p, ref}, err);
     if (r != DAVIT_EUNAUTHORIZED || !o->request_auth_config)
         return r;
     r = dv_auth_config_request(o->request_auth_config, o->user_data, &other, err);
     if (r < 0)
         return r;
     p->result = (davit_pull_result){.updated = p->result.updated}; /* all tags: some may have moved already */
-    return dv_endpoint_loop(p->client, ref, &other, ask, &(question){p, ref}, err);
+    return dv_endpoint_loop_over(p->client, &p->endpoints, ref, by, &other, ask, &(question){p, ref}, err);
 }
 
 int davit_pull(davit_client *client, const davit_reference *ref, const davit_pull_options *options,
@@ -181,7 +182,10 @@ int davit_pull(davit_client *client, const davit_reference *ref, const davit_pul
     if (r == 0)
         r = open_store(&p, &why);
     if (r == 0)
+        r = dv_endpoint_list(client, ref, &p.endpoints, &why);
+    if (r == 0)
         r = pull_authorized(&p, ref, &why);
+    dv_endpoints_clear(&p.endpoints);
     dv_store_unref(p.store);
     if (r < 0)
         return dv_error_move(err, &why, r);

@@ -13,6 +13,7 @@
 typedef struct dv_pull {
     davit_client *client;
     const davit_pull_options *options;
+    dv_endpoints endpoints;  /* of the reference, in order */
     dv_transfers *transfers; /* NULL for a dry run */
     dv_store *store;         /* NULL for a dry run where there is no store */
     davit_pull_result result;

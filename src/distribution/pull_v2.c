@@ -6,6 +6,7 @@
  * the record, which moves the tag. Whatever stops in between leaves content to reuse and no tag that lies.
  */
 #include "distribution/document.h"
+#include "distribution/endpoint_loop.h"
 #include "distribution/pull_private.h"
 #include "davit/image_config.h"
 #include "oci/manifest.h"
@@ -163,25 +164,29 @@ static int get_target_by_digest(dv_pull *p, dv_registry *reg, const davit_refere
 
 /*
  * A tag that was pulled before is asked for by HEAD, which settles most pulls; one that is new by GET, since the manifest
- * will be needed: either way the first request is the question itself (DESIGN 5).
+ * will be needed: either way the first request is the question itself (DESIGN 5). Where a mirror is to serve the bytes, a
+ * digest is all that is needed.
  */
-static int get_target_by_tag(dv_pull *p, dv_registry *reg, const davit_reference *ref, dv_wanted *w,
-                             davit_error **err)
+static int ask_tag(dv_pull *p, dv_registry *reg, const davit_reference *ref, dv_manifest_answer *out,
+                   davit_error **err)
 {
     const char *tag = davit_reference_tag(ref);
-    DV_AUTO(dv_manifest_answer) answer = DV_MANIFEST_ANSWER_INIT;
+    bool head = tag_is_known(p, ref) || dv_content_has_mirrors(&p->endpoints, reg);
+    return head ? dv_v2_manifest_resolve(reg, tag, out, err) : dv_v2_manifest_get(reg, tag, NULL, out, err);
+}
+
+/* What a tag stands for, by what the registry said; from there only digests count. */
+static int get_target_of_tag(dv_pull *p, dv_registry *reg, const davit_reference *ref,
+                             const dv_manifest_answer *answer, dv_wanted *w, davit_error **err)
+{
     davit_manifest *m = NULL;
-    int r = tag_is_known(p, ref) ? dv_v2_manifest_resolve(reg, tag, &answer, err)
-                                 : dv_v2_manifest_get(reg, tag, NULL, &answer, err);
-    if (r < 0)
-        return r;
-    if (answer.bytes.size == 0) {
+    if (answer->bytes.size == 0) {
         davit_descriptor desc = {
-            .media_type = answer.media_type, .digest = answer.digest, .size = answer.size};
+            .media_type = answer->media_type, .digest = answer->digest, .size = answer->size};
         return get_document(p, reg, w, &desc, davit_reference_text(ref), &m, err);
     }
-    r = dv_document_parse(&answer, NULL, davit_reference_text(ref), &m, err);
-    return r < 0 ? r : keep_document(w, m, &answer.digest, /* fetched= */ true, err);
+    int r = dv_document_parse(answer, NULL, davit_reference_text(ref), &m, err);
+    return r < 0 ? r : keep_document(w, m, &answer->digest, /* fetched= */ true, err);
 }
 
 /* --- choice -------------------------------------------------------------------------------------------------------- */
@@ -546,12 +551,23 @@ static int take(dv_pull *p, dv_registry *reg, const davit_reference *ref, dv_wan
     return r;
 }
 
-int dv_pull_reference(dv_pull *p, dv_registry *reg, const davit_reference *ref, davit_error **err)
+/* What is pulled, when nothing but digests is left to ask for. */
+typedef struct content {
+    dv_pull *pull;
+    const davit_reference *ref;
+    const dv_manifest_answer *tag; /* what the tag is; NULL: the reference has a digest */
+} content;
+
+static int pull_content(dv_registry *reg, void *user, davit_error **err)
 {
+    const content *wanted = user;
+    dv_pull *p = wanted->pull;
+    const davit_reference *ref = wanted->ref;
     DV_AUTO(dv_wanted) w = {0};
-    bool by_digest = davit_reference_digest_text(ref) != NULL, dry = p->options->flags & DAVIT_PULL_DRY_RUN;
+    bool by_digest = !wanted->tag, dry = p->options->flags & DAVIT_PULL_DRY_RUN;
     bool all = p->options->flags & DAVIT_PULL_ALL_PLATFORMS;
-    int r = by_digest ? get_target_by_digest(p, reg, ref, &w, err) : get_target_by_tag(p, reg, ref, &w, err);
+    int r = by_digest ? get_target_by_digest(p, reg, ref, &w, err)
+                      : get_target_of_tag(p, reg, ref, wanted->tag, &w, err);
     if (r < 0)
         return r;
     const dv_document target = w.documents[0];
@@ -590,4 +606,15 @@ int dv_pull_reference(dv_pull *p, dv_registry *reg, const davit_reference *ref, 
     if (!dry)
         dv_pull_message(p, NULL, "Digest: %s", target.digest.text);
     return 0;
+}
+
+int dv_pull_reference(dv_pull *p, dv_registry *reg, const davit_reference *ref, davit_error **err)
+{
+    content wanted = {.pull = p, .ref = ref};
+    if (davit_reference_digest_text(ref))
+        return pull_content(reg, &wanted, err);
+    DV_AUTO(dv_manifest_answer) answer = DV_MANIFEST_ANSWER_INIT;
+    int r = ask_tag(p, reg, ref, &answer, err);
+    wanted.tag = &answer;
+    return r < 0 ? r : dv_content_loop(&p->endpoints, reg, ref, pull_content, &wanted, err);
 }

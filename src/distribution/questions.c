@@ -38,7 +38,8 @@ static int ask(davit_client *c, const davit_reference *ref, int (*fn)(dv_registr
                void *user, davit_error **err)
 {
     DV_AUTOPTR(davit_error) why = NULL;
-    int r = dv_endpoint_loop(c, ref, /* credentials= */ NULL, fn, user, &why);
+    dv_ask_by by = davit_reference_digest_text(ref) ? DV_ASK_BY_DIGEST : DV_ASK_BY_TAG;
+    int r = dv_endpoint_loop(c, ref, by, /* credentials= */ NULL, fn, user, &why);
     return r < 0 ? dv_error_move(err, &why, r) : 0;
 }
 
