@@ -3,6 +3,7 @@
  */
 #include "registry/client.h"
 
+#include "service/text_list.h"
 #include "util/log.h"
 #include "util/str.h"
 
@@ -15,6 +16,7 @@
 #define STALL_TIMEOUT_MS 30000
 #define MIN_RATE 1024
 #define DOWNLOAD_ATTEMPTS 5
+#define UPLOADS 5
 #define RETRY_DELAY_MS 500
 #define RETRY_DELAY_MAX_MS 10000
 #define RETRY_AFTER_MAX_S 60
@@ -45,13 +47,14 @@ static void set_limits(davit_client *c, const davit_client_options *o)
             or_default(o->min_rate_window_ms, 2 * or_default(o->stall_timeout_ms, STALL_TIMEOUT_MS)),
     };
     c->retry = (dv_retry_policy){
-        .attempts = or_default(o->max_download_attempts, DOWNLOAD_ATTEMPTS),
+        .attempts = or_default(or_default(o->max_download_attempts, c->config.max_download_attempts),
+                               DOWNLOAD_ATTEMPTS),
         .delay_ms = or_default(o->retry_delay_ms, RETRY_DELAY_MS),
         .delay_max_ms = RETRY_DELAY_MAX_MS,
         .retry_after_max_s = or_default(o->retry_after_max_s, RETRY_AFTER_MAX_S),
     };
-    c->downloads = o->max_concurrent_downloads;
-    c->flags = o->flags;
+    c->downloads = or_default(o->max_concurrent_downloads, c->config.max_concurrent_downloads);
+    c->uploads = or_default(or_default(o->max_concurrent_uploads, c->config.max_concurrent_uploads), UPLOADS);
 }
 
 /* Headers that we write ourselves or that would change what a request means (threats A4). */
@@ -104,18 +107,38 @@ static void free_list(char **list)
     free(list);
 }
 
+/* A service of the embedder's has its own lists, so those of the file do not matter then. */
+static int read_config(davit_client *c, const davit_client_options *o, davit_error **err)
+{
+    bool look = !(o->flags & DAVIT_CLIENT_NO_ENVIRONMENT);
+    int r = dv_daemon_config_load(o->config_file, look ? dv_daemon_config_paths : NULL, &c->config, err);
+    if (o->service)
+        dv_daemon_config_clear_lists(&c->config);
+    return r < 0 ? r : dv_daemon_config_check(&c->config, o->registry_mirrors, err);
+}
+
 static int make_service(davit_client *c, const davit_client_options *o, davit_error **err)
 {
+    DV_AUTO_TEXT_LIST mirrors = NULL;
+    DV_AUTO_TEXT_LIST insecure = NULL;
     if (o->service) {
         c->service = davit_service_ref(o->service);
         return 0;
     }
+    int r = dv_daemon_config_join(c->config.registry_mirrors, o->registry_mirrors, &mirrors, err);
+    if (r == 0)
+        r = dv_daemon_config_join(c->config.insecure_registries, o->insecure_registries, &insecure, err);
+    if (r < 0)
+        return r;
     return davit_service_new(
         &(davit_service_options){
             .version = DAVIT_SERVICE_OPTIONS_VERSION,
             .flags = o->flags & DAVIT_CLIENT_TLS_NO_VERIFY ? DAVIT_SERVICE_SKIP_TLS_VERIFY : 0,
-            .mirrors = o->registry_mirrors,
-            .insecure_registries = o->insecure_registries,
+            .mirrors = (const char *const *)mirrors,
+            .insecure_registries = (const char *const *)insecure,
+            .allow_nondistributable_artifacts =
+                (const char *const *)c->config.allow_nondistributable_artifacts,
+            .digest_only_mirrors = (const char *const *)c->config.mirror_by_digest_only,
             .certs_dir = o->certs_dir,
         },
         &c->service, err);
@@ -159,8 +182,11 @@ int davit_client_new(const davit_client_options *options, davit_client **out, da
     davit_client *c = dv_new(davit_client);
     if (!c)
         return dv_error_oom(err);
+    c->flags = o->flags;
+    int r = read_config(c, o, err);
     set_limits(c, o);
-    int r = copy_options(c, o, err);
+    if (r == 0)
+        r = copy_options(c, o, err);
     if (r == 0)
         r = dv_loop_new(&c->loop, err);
     if (r == 0) {
@@ -203,6 +229,7 @@ void davit_client_free(davit_client *c)
     free_hosts(c->hosts);
     dv_headers_clear(&c->extra_headers);
     davit_service_unref(c->service);
+    dv_daemon_config_clear(&c->config);
     free_list(c->trusted_realms);
     free(c->store_dir);
     free(c->authfile);

@@ -11,6 +11,7 @@
 #include "auth/config_file.h"
 #include "net/http_client.h"
 #include "net/retry.h"
+#include "service/daemon_config.h"
 #include "service/endpoint.h"
 #include "service/service.h"
 #include "util/workpool.h"
@@ -35,8 +36,10 @@ struct davit_client {
     dv_workpool *pool;
     dv_retry_policy retry;
     uint32_t downloads; /* the user's number, 0: none given */
+    uint32_t uploads;   /* at once */
     uint32_t flags;
-    char *store_dir; /* NULL: none */
+    dv_daemon_config config; /* the configuration file */
+    char *store_dir;         /* NULL: none */
     dv_headers extra_headers;
     davit_service *service; /* mirrors, insecure registries; ask one snapshot of it */
     char *authfile;
