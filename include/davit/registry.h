@@ -108,22 +108,30 @@ typedef int (*davit_tag_fn)(const char *tag, void *user_data);
 DAVIT_API int davit_registry_tags(davit_client *client, const davit_reference *ref, davit_tag_fn fn,
                                   void *user_data, davit_error **err);
 
+/** A platform as a registry's document names it, in that spelling; all empty for an index entry without one. */
+typedef struct davit_inspect_platform {
+    davit_platform platform;
+    char **os_features; /**< ends with NULL; NULL: none */
+} davit_inspect_platform;
+
 /** What a registry says of a reference without its content (DistributionInspect). Spec: engine-api.md 10 */
 typedef struct davit_distribution_inspect {
     char *media_type;
     davit_digest digest;
-    uint64_t size;             /**< bytes of the manifest or index */
-    davit_platform *platforms; /**< NULL: none are known (JSON's null) */
+    uint64_t size;                     /**< bytes of the manifest or index */
+    davit_inspect_platform *platforms; /**< NULL: none are known (JSON's null) */
     size_t platform_count;
 } davit_distribution_inspect;
 
 /**
- * Ask for the descriptor of a reference and the platforms behind it.
+ * Ask for the descriptor of a reference and the platforms behind it: those of an index's entries, that of a Docker image when
+ * its config can be had and names one, and none of an OCI image.
  *
- * @param auth  borrowed; NULL: the stored credentials
+ * @param ref   borrowed; name-only means :latest
+ * @param auth  borrowed; for the registry itself, never for a mirror. NULL: the stored credentials
  * @param out   set on success; free with davit_distribution_inspect_free()
  *
- * Errors:  as davit_registry_get_manifest(); DAVIT_EUNSUPPORTED for schema 1
+ * Errors:  as davit_registry_get_manifest(); DAVIT_EINVAL ("'scratch' is a reserved name"), DAVIT_EUNSUPPORTED for schema 1
  * Threads: any; blocks
  * Spec:    engine-api.md 10
  */

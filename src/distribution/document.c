@@ -3,6 +3,9 @@
 
 #include "oci/manifest.h"
 #include "oci/schema1.h"
+#include "registry/v2_blob.h"
+
+#include "davit/image_config.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -44,4 +47,58 @@ int dv_document_fetch(dv_registry *reg, const davit_descriptor *desc, const char
     DV_AUTO(dv_manifest_answer) answer = DV_MANIFEST_ANSWER_INIT;
     int r = dv_v2_manifest_get(reg, desc->digest.text, &desc->digest, &answer, err);
     return r < 0 ? r : dv_document_parse(&answer, desc, ref_text, out, err);
+}
+
+const char *dv_document_name(const davit_reference *ref)
+{
+    const char *digest = davit_reference_digest_text(ref), *tag = davit_reference_tag(ref);
+    return digest ? digest : tag ? tag : "latest";
+}
+
+int dv_document_pinned(const davit_reference *ref, davit_digest *storage, const davit_digest **out,
+                       davit_error **err)
+{
+    *out = NULL;
+    if (!davit_reference_digest_text(ref))
+        return 0;
+    int r = davit_reference_digest(ref, storage, err);
+    if (r == 0)
+        *out = storage;
+    return r;
+}
+
+int dv_document_ask(dv_registry *reg, const davit_reference *ref, davit_manifest **out,
+                    davit_digest *out_digest, davit_error **err)
+{
+    davit_digest storage;
+    const davit_digest *expected;
+    DV_AUTO(dv_manifest_answer) answer = DV_MANIFEST_ANSWER_INIT;
+    int r = dv_document_pinned(ref, &storage, &expected, err);
+    if (r == 0)
+        r = dv_v2_manifest_get(reg, dv_document_name(ref), expected, &answer, err);
+    if (r == 0)
+        r = dv_document_parse(&answer, NULL, davit_reference_text(ref), out, err);
+    if (r == 0 && out_digest)
+        *out_digest = answer.digest;
+    return r;
+}
+
+int dv_document_fetch_config(dv_registry *reg, const davit_descriptor *config, dv_buf *out, davit_error **err)
+{
+    DV_AUTO(dv_response) res = DV_RESPONSE_INIT;
+    davit_digest got;
+    if (config->size > DAVIT_IMAGE_CONFIG_MAX)
+        return dv_error_set(err, DAVIT_ETOOBIG, "image configuration of %zu bytes is too long",
+                            (size_t)config->size);
+    int r = dv_v2_blob_read(reg, &config->digest, DAVIT_IMAGE_CONFIG_MAX, &res, err);
+    if (r == 0)
+        r = davit_digest_of(config->digest.algorithm, dv_buf_text(&res.body), res.body.size, &got, err);
+    if (r == 0 && !davit_digest_equal(&got, &config->digest))
+        r = dv_error_set(err, DAVIT_EDIGEST, "image config verification failed for digest %s",
+                         config->digest.text);
+    if (r < 0)
+        return r;
+    *out = res.body;
+    res.body = (dv_buf){0};
+    return 0;
 }

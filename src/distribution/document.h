@@ -6,6 +6,7 @@
 #define DV_DISTRIBUTION_DOCUMENT_H
 
 #include "davit/manifest.h"
+#include "davit/reference.h"
 #include "registry/v2_manifest.h"
 
 /*
@@ -18,5 +19,17 @@ int dv_document_parse(const dv_manifest_answer *answer, const davit_descriptor *
 /* Ask for it by digest, then as above. Threads: a caller's; blocks. */
 int dv_document_fetch(dv_registry *reg, const davit_descriptor *desc, const char *ref_text,
                       davit_manifest **out, davit_error **err);
+
+/* Under what a reference's document is asked for (its digest, its tag, "latest"), and the digest that the answer must then have. */
+const char *dv_document_name(const davit_reference *ref);
+int dv_document_pinned(const davit_reference *ref, davit_digest *storage, const davit_digest **out,
+                       davit_error **err); /* *out: storage, or NULL for a tag */
+
+/* What a reference names. out_digest: NULL, or what its bytes were checked against. Threads: a caller's; blocks. */
+int dv_document_ask(dv_registry *reg, const davit_reference *ref, davit_manifest **out,
+                    davit_digest *out_digest, davit_error **err);
+
+/* The bytes of a config, whatever its type, verified. Threads: a caller's; blocks. DAVIT_ETOOBIG, DAVIT_EDIGEST. */
+int dv_document_fetch_config(dv_registry *reg, const davit_descriptor *config, dv_buf *out, davit_error **err);
 
 #endif

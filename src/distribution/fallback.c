@@ -28,6 +28,7 @@ bool dv_fallback_continue(const davit_error *err, bool mirror)
     case DV_ERROR_REGISTRY_BARE:
     case DV_ERROR_UNEXPECTED:
     case DV_ERROR_TRANSPORT:
+    case DV_ERROR_PING_RESPONSE:
         break;
     }
     return !strstr(davit_error_message(err), "no such process");

@@ -7,31 +7,10 @@
 #include "distribution/document.h"
 #include "distribution/endpoint_loop.h"
 #include "oci/manifest.h"
-#include "registry/v2_blob.h"
 #include "registry/v2_ping.h"
 #include "registry/v2_tag.h"
-#include "util/hash.h"
 
 #include <string.h>
-
-static const char *name_of_target(const davit_reference *ref)
-{
-    const char *digest = davit_reference_digest_text(ref), *tag = davit_reference_tag(ref);
-    return digest ? digest : tag ? tag : "latest";
-}
-
-/* The digest that the answer must have; NULL for a tag. */
-static int pinned(const davit_reference *ref, davit_digest *storage, const davit_digest **out,
-                  davit_error **err)
-{
-    *out = NULL;
-    if (!davit_reference_digest_text(ref))
-        return 0;
-    int r = davit_reference_digest(ref, storage, err);
-    if (r == 0)
-        *out = storage;
-    return r;
-}
 
 /* Every question runs through the loop with an error of its own, since the loop decides by it. */
 static int ask(davit_client *c, const davit_reference *ref, int (*fn)(dv_registry *, void *, davit_error **),
@@ -81,15 +60,8 @@ static int narrow(dv_registry *reg, davit_manifest *m, const davit_platform *pla
 static int ask_manifest(dv_registry *reg, void *user, davit_error **err)
 {
     manifest_question *q = user;
-    davit_digest storage;
-    const davit_digest *expected;
     davit_manifest *m = NULL;
-    DV_AUTO(dv_manifest_answer) answer = DV_MANIFEST_ANSWER_INIT;
-    int r = pinned(q->ref, &storage, &expected, err);
-    if (r == 0)
-        r = dv_v2_manifest_get(reg, name_of_target(q->ref), expected, &answer, err);
-    if (r == 0)
-        r = dv_document_parse(&answer, NULL, davit_reference_text(q->ref), &m, err);
+    int r = dv_document_ask(reg, q->ref, &m, /* out_digest= */ NULL, err);
     if (r < 0)
         return r;
     if (q->platform)
@@ -118,9 +90,9 @@ static int ask_resolve(dv_registry *reg, void *user, davit_error **err)
     resolve_question *q = user;
     davit_digest storage;
     const davit_digest *expected;
-    int r = pinned(q->ref, &storage, &expected, err);
+    int r = dv_document_pinned(q->ref, &storage, &expected, err);
     if (r == 0)
-        r = dv_v2_manifest_resolve(reg, name_of_target(q->ref), &q->answer, err);
+        r = dv_v2_manifest_resolve(reg, dv_document_name(q->ref), &q->answer, err);
     if (r == 0 && expected && !davit_digest_equal(expected, &q->answer.digest)) {
         dv_manifest_answer_clear(&q->answer);
         r = dv_error_set(err, DAVIT_EDIGEST, "manifest verification failed for digest %s", expected->text);
@@ -177,28 +149,13 @@ typedef struct config_question {
 static int ask_config(dv_registry *reg, void *user, davit_error **err)
 {
     config_question *q = user;
-    DV_AUTO(dv_response) res = DV_RESPONSE_INIT;
-    davit_digest got;
     int r = ask_manifest(reg, &q->manifest, err);
     if (r < 0)
         return r;
     davit_descriptor config = *davit_manifest_config(q->manifest.out);
     davit_manifest_free(q->manifest.out);
     q->manifest.out = NULL;
-    if (config.size > DAVIT_IMAGE_CONFIG_MAX)
-        return dv_error_set(err, DAVIT_ETOOBIG, "image configuration of %zu bytes is too long",
-                            (size_t)config.size);
-    r = dv_v2_blob_read(reg, &config.digest, DAVIT_IMAGE_CONFIG_MAX, &res, err);
-    if (r == 0)
-        r = davit_digest_of(config.digest.algorithm, dv_buf_text(&res.body), res.body.size, &got, err);
-    if (r == 0 && !davit_digest_equal(&got, &config.digest))
-        r = dv_error_set(err, DAVIT_EDIGEST, "image config verification failed for digest %s",
-                         config.digest.text);
-    if (r < 0)
-        return r;
-    q->bytes = res.body;
-    res.body = (dv_buf){0};
-    return 0;
+    return dv_document_fetch_config(reg, &config, &q->bytes, err);
 }
 
 static int get_config(davit_client *client, const davit_reference *ref, const davit_platform *platform,

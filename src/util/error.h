@@ -15,6 +15,7 @@ typedef enum dv_error_kind {
     DV_ERROR_CONFIG_PULL,   /* image config could not be pulled */
     DV_ERROR_MEDIA_TYPE,    /* unsupported media type */
     DV_ERROR_VETO,          /* the embedder's verifier said no: final, whoever else has the image */
+    DV_ERROR_PING_RESPONSE, /* a ping was answered, and the answer could not be recorded */
 } dv_error_kind;
 
 struct davit_error {
