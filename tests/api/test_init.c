@@ -32,10 +32,24 @@ static void check_init(const char *name, const void *options, size_t size, uint3
         check_init(#init, &options, sizeof options, version); \
     } while (0)
 
+/* A value of a struct without a version: an embedder's first, and what its clearing leaves. */
+#define CHECK_EMPTY(type, init)                     \
+    do {                                            \
+        static const type empty = init;             \
+        check_init(#init, &empty, sizeof empty, 0); \
+    } while (0)
+
 int main(void)
 {
     CHECK(davit_client_options, DAVIT_CLIENT_OPTIONS_INIT, DAVIT_CLIENT_OPTIONS_VERSION);
     CHECK(davit_pull_options, DAVIT_PULL_OPTIONS_INIT, DAVIT_PULL_OPTIONS_VERSION);
+    CHECK(davit_search_options, DAVIT_SEARCH_OPTIONS_INIT, DAVIT_SEARCH_OPTIONS_VERSION);
+    CHECK(davit_service_options, DAVIT_SERVICE_OPTIONS_INIT, DAVIT_SERVICE_OPTIONS_VERSION);
+    CHECK_EMPTY(davit_auth_config, DAVIT_AUTH_CONFIG_INIT);
+    CHECK_EMPTY(davit_authenticate_ok_body, DAVIT_AUTHENTICATE_OK_BODY_INIT);
+    CHECK_EMPTY(davit_index_info, DAVIT_INDEX_INFO_INIT);
+    CHECK_EMPTY(davit_repository_info, DAVIT_REPOSITORY_INFO_INIT);
+    CHECK_EMPTY(davit_service_config, DAVIT_SERVICE_CONFIG_INIT);
     if (strcmp(davit_version(), DAVIT_VERSION) != 0) {
         printf("davit_version() is %s, the headers say %s\n", davit_version(), DAVIT_VERSION);
         failed = 1;
