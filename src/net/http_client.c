@@ -31,8 +31,11 @@ struct dv_exchange {
     CURL *easy;
     struct curl_slist *lines;
     char *host;
+    davit_tls_config *tls;
+    dv_tls_session *tls_session; /* NULL: nothing of its own */
+    dv_tls_shown tls_shown;
     exchange_state state;
-    bool large, paused, head_done, decode, deny_private, denied, proxied;
+    bool large, paused, cookies, head_done, decode, deny_private, denied, proxied;
     int result; /* negative: why a callback ended it */
     davit_error *err;
     int status;
@@ -51,11 +54,11 @@ static void exchange_free(dv_exchange *x)
     dv_timer_stop(&x->watchdog);
     if (x->easy) {
         curl_multi_remove_handle(dv_loop_multi(c->loop), x->easy);
-        if (!x->large && c->idle_count < DV_COUNT(c->idle)) {
+        if (!x->large && !x->cookies && c->idle_count < DV_COUNT(c->idle)) {
             curl_easy_reset(x->easy);
             c->idle[c->idle_count++] = x->easy;
         } else {
-            curl_easy_cleanup(x->easy); /* a large one would keep its buffer */
+            curl_easy_cleanup(x->easy); /* a large one would keep its buffer, another its cookies */
         }
     }
     for (struct curl_slist *l = x->lines; l; l = l->next)
@@ -63,6 +66,8 @@ static void exchange_free(dv_exchange *x)
     curl_slist_free_all(x->lines);
     dv_headers_clear(&x->headers);
     davit_error_free(x->err);
+    dv_tls_session_unref(x->tls_session);
+    davit_tls_config_free(x->tls);
     free(x->host);
     free(x);
 }
@@ -73,7 +78,25 @@ void dv_http_client_clear(dv_http_client *c)
         curl_easy_cleanup(c->idle[--c->idle_count]);
     free(c->user_agent);
     free(c->ca_file);
+    dv_tls_roots_free(c->roots);
     dv_proxy_config_free(c->proxies);
+}
+
+/* A dv_cookies is what libcurl calls a share: handles that have it see the same cookies. */
+dv_cookies *dv_cookies_new(void)
+{
+    CURLSH *share = curl_share_init();
+    if (share && curl_share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_COOKIE) != CURLSHE_OK) {
+        curl_share_cleanup(share);
+        share = NULL;
+    }
+    return (dv_cookies *)share;
+}
+
+void dv_cookies_free(dv_cookies *cookies)
+{
+    if (cookies)
+        curl_share_cleanup((CURLSH *)cookies);
 }
 
 /* --- the waits ------------------------------------------------------------------------------------------------- */
@@ -156,6 +179,7 @@ static void received(dv_exchange *x, size_t size)
 static int on_prerequest(void *user, char *remote, char *local, int remote_port, int local_port)
 {
     dv_exchange *x = user;
+    x->tls_shown = dv_tls_session_shown(x->tls_session, x->easy);
     enter(x, STATE_WAITING);
     if (x->handler->on_connected)
         x->handler->on_connected(x->user);
@@ -289,6 +313,8 @@ static int on_debug(CURL *easy, curl_infotype type, char *text, size_t size, voi
     dv_exchange *x = user;
     while (size > 0 && (text[size - 1] == '\n' || text[size - 1] == '\r'))
         size--;
+    if (x->cookies && memmem(text, size, "cookie", 6))
+        return 0; /* it would show their values */
     if (type == CURLINFO_TEXT && size < 400)
         dv_trace(HTTP, "%s: %.*s", x->host, (int)size, text);
     return 0;
@@ -296,9 +322,38 @@ static int on_debug(CURL *easy, curl_infotype type, char *text, size_t size, voi
 
 /* --- the end --------------------------------------------------------------------------------------------------- */
 
+/*
+ * Whether a failure is about our client certificate. With TLS 1.3 a server refuses only after the handshake is done for us, so
+ * it may look like any other end of a connection. Without one, whatever ended it before an answer came was this; with one, only
+ * an alert tells.
+ */
+static bool certificate_was_refused(dv_exchange *x, CURLcode result, const char *why)
+{
+    if (x->state == STATE_CONNECTING)
+        x->tls_shown = dv_tls_session_shown(x->tls_session, x->easy);
+    if (!x->tls || !x->tls_shown.asked || x->status)
+        return false;
+    bool alert = strstr(why, "alert") != NULL;
+    switch (result) {
+    case CURLE_SSL_CLIENTCERT:
+        return true;
+    case CURLE_SSL_CONNECT_ERROR:
+        return alert;
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_ERROR:
+    case CURLE_GOT_NOTHING:
+    case CURLE_HTTP2:
+        return alert || !x->tls_shown.shown;
+    default:
+        return false;
+    }
+}
+
 static int transport_error(dv_exchange *x, CURLcode result, davit_error **err)
 {
     const char *why = x->curl_error[0] ? x->curl_error : curl_easy_strerror(result);
+    if (certificate_was_refused(x, result, why))
+        return dv_tls_refused(x->tls, x->host, &x->tls_shown, why, err);
     long os_errno = 0;
     curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &os_errno);
     const dv_http_limits *limits = &x->client->limits;
@@ -335,11 +390,12 @@ static int transport_error(dv_exchange *x, CURLcode result, davit_error **err)
         break;
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_ISSUER_ERROR:
-        code = dv_error_set(err, DAVIT_ECERTIFICATE, "%s: the certificate is not trusted: %s", x->host, why);
+        code = dv_tls_untrusted(x->tls, x->easy, x->host, why, err);
         break;
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_CIPHER:
     case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CLIENTCERT:
         code = dv_error_set(err, DAVIT_ETLS, "%s: TLS failed: %s", x->host, why);
         break;
     case CURLE_WEIRD_SERVER_REPLY:
@@ -427,7 +483,7 @@ static void set_callbacks(dv_exchange *x)
     }
 }
 
-static void set_options(dv_exchange *x, const dv_exchange_spec *spec)
+static int set_options(dv_exchange *x, const dv_exchange_spec *spec, davit_error **err)
 {
     dv_http_client *c = x->client;
     const char *proxy = dv_proxy_for(c->proxies, spec->url);
@@ -449,12 +505,22 @@ static void set_options(dv_exchange *x, const dv_exchange_spec *spec)
     curl_easy_setopt(x->easy, CURLOPT_BUFFERSIZE, spec->large ? BUFFER_LARGE : BUFFER_SMALL);
     curl_easy_setopt(x->easy, CURLOPT_HTTP_VERSION,
                      (long)(spec->http1_only ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS));
+    if (spec->cookies) {
+        curl_easy_setopt(x->easy, CURLOPT_SHARE, (CURLSH *)spec->cookies);
+        curl_easy_setopt(x->easy, CURLOPT_COOKIEFILE, ""); /* starts libcurl's cookies; reads no file */
+    }
     /* Documents are decoded though identity was asked for (quirks.md, registry.redhat.io); blobs never are. */
     if (x->decode)
         curl_easy_setopt(x->easy, CURLOPT_ACCEPT_ENCODING, "gzip");
     else
         curl_easy_setopt(x->easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);
-    dv_tls_apply(x->easy, &(dv_tls){.verify = spec->verify_tls, .ca_file = c->ca_file});
+    return dv_tls_apply(x->easy,
+                        &(dv_tls){.verify = spec->verify_tls,
+                                  .ca_file = c->ca_file,
+                                  .config = spec->tls,
+                                  .show_client = spec->client_certificate,
+                                  .roots = &c->roots},
+                        &x->tls_session, err);
 }
 
 static void trace_start(const dv_exchange_spec *spec)
@@ -482,7 +548,9 @@ int dv_exchange_start(dv_http_client *c, const dv_exchange_spec *spec, dv_exchan
     x->watchdog.fire = watch;
     x->decode = spec->decode;
     x->large = spec->large;
+    x->cookies = spec->cookies != NULL;
     x->deny_private = spec->deny_private;
+    x->tls = dv_tls_config_ref(spec->tls);
     DV_AUTO(dv_buf) host = DV_BUF_INIT(DV_URL_MAX);
     dv_url_origin_text(spec->url, &host);
     const char *text = strstr(dv_buf_text(&host), "://");
@@ -492,9 +560,9 @@ int dv_exchange_start(dv_http_client *c, const dv_exchange_spec *spec, dv_exchan
     if (r == 0) {
         set_method(x, spec);
         set_callbacks(x);
-        set_options(x, spec);
+        r = set_options(x, spec, err);
         trace_start(spec);
-        if (curl_multi_add_handle(dv_loop_multi(c->loop), x->easy) != CURLM_OK)
+        if (r == 0 && curl_multi_add_handle(dv_loop_multi(c->loop), x->easy) != CURLM_OK)
             r = dv_error_oom(err);
     }
     if (r < 0) {
@@ -539,4 +607,9 @@ bool dv_exchange_peer_is_private(const dv_exchange *x)
 bool dv_exchange_uses_proxy(const dv_exchange *x)
 {
     return x->proxied;
+}
+
+dv_tls_shown dv_exchange_tls_shown(const dv_exchange *x)
+{
+    return x->tls_shown;
 }

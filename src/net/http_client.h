@@ -31,13 +31,23 @@ typedef struct dv_http_client {
     dv_loop *loop;
     dv_http_limits limits;
     char *user_agent;
-    char *ca_file; /* NULL: the system's */
+    char *ca_file;       /* NULL: the system's */
+    dv_tls_roots *roots; /* of hosts with some of their own */
     dv_proxy_config *proxies;
     void *idle[16]; /* libcurl handles to use again */
     unsigned idle_count;
 } dv_http_client;
 
 void dv_http_client_clear(dv_http_client *c); /* after its loop ended */
+
+/*
+ * Cookies of one search or v1 session, in memory: given to the exchanges that may send and set them. No exchange may be under way
+ * when they are freed; NULL is fine.
+ */
+typedef struct dv_cookies dv_cookies;
+dv_cookies *dv_cookies_new(void); /* NULL: no memory */
+void dv_cookies_free(dv_cookies *cookies);
+DV_DEFINE_AUTOPTR(dv_cookies, dv_cookies_free)
 
 typedef struct dv_exchange dv_exchange;
 
@@ -64,8 +74,11 @@ typedef struct dv_exchange_spec {
     bool decode;     /* undo gzip, which nobody asked for; blobs are never decoded */
     bool fresh;      /* over a new connection */
     bool verify_tls;
-    bool deny_private; /* connect to public addresses only (threats A7) */
-    bool large;        /* a large body is expected: bigger buffer */
+    davit_tls_config *tls;   /* NULL: the system's roots and no client certificates. A reference is kept */
+    bool client_certificate; /* the peer may see those of tls */
+    bool deny_private;       /* connect to public addresses only (threats A7) */
+    bool large;              /* a large body is expected: bigger buffer */
+    dv_cookies *cookies;     /* NULL: none are sent, none are kept */
     const dv_exchange_handler *handler;
     void *user;
 } dv_exchange_spec;
@@ -79,5 +92,7 @@ void dv_exchange_resume(dv_exchange *x);
 /* Whether the peer that answered has a private address; false through a proxy or when unknown. From on_head on. */
 bool dv_exchange_peer_is_private(const dv_exchange *x);
 bool dv_exchange_uses_proxy(const dv_exchange *x);
+/* What became of client certificates on its connection. From on_head on. */
+dv_tls_shown dv_exchange_tls_shown(const dv_exchange *x);
 
 #endif

@@ -22,7 +22,9 @@ struct dv_request {
     dv_url origin; /* of the first hop */
     const void *body;
     size_t body_size, body_max;
-    bool blob, decode, fresh, large, verify_tls, deny_private, trust_hops;
+    dv_cookies *cookies;
+    davit_tls_config *tls;
+    bool blob, decode, fresh, large, verify_tls, client_certificate, deny_private, trust_hops;
     unsigned hops;
     size_t skipped; /* bytes of a redirect's own body */
     bool redirecting, streaming;
@@ -36,6 +38,25 @@ void dv_response_clear(dv_response *r)
     dv_url_clear(&r->url);
 }
 
+/*
+ * nginx lets the handshake succeed and then answers 400 with a page of its own, "No required SSL certificate was sent" or "The
+ * SSL certificate error". A registry's 400 is JSON, and about something else.
+ */
+int dv_response_refuses_certificate(const dv_response *r, const davit_tls_config *tls, davit_error **err)
+{
+    const char *body = dv_buf_text(&r->body);
+    bool shown = r->tls_shown.shown > 0;
+    if (!tls || r->status != 400 || !r->tls_shown.asked ||
+        (shown ? !strstr(body, "SSL certificate") : body[strspn(body, " \t\r\n")] == '{'))
+        return 0;
+    DV_AUTO(dv_buf) host = DV_BUF_INIT(DV_URL_MAX);
+    dv_url_origin_text(&r->url, &host);
+    if (host.failed)
+        return dv_error_oom(err);
+    const char *text = strstr(dv_buf_text(&host), "://");
+    return dv_tls_refused(tls, text ? text + 3 : r->url.host, &r->tls_shown, "status 400", err);
+}
+
 static void request_free(dv_request *q)
 {
     if (q->exchange)
@@ -44,6 +65,7 @@ static void request_free(dv_request *q)
     dv_headers_clear(&q->headers);
     dv_url_clear(&q->origin);
     dv_response_clear(&q->response);
+    davit_tls_config_free(q->tls);
     free(q);
 }
 
@@ -109,6 +131,7 @@ static int on_head(void *user, int status, const char *reason, const dv_headers 
 {
     dv_request *q = user;
     q->response.status = status;
+    q->response.tls_shown = dv_exchange_tls_shown(q->exchange);
     memcpy(q->response.reason, reason, strlen(reason) + 1);
     dv_headers_clear(&q->response.headers);
     int r = dv_headers_copy(headers, &q->response.headers, err);
@@ -236,7 +259,10 @@ static int start_hop(dv_request *q, const dv_url *url, davit_error **err)
                                  .fresh = q->fresh,
                                  .large = q->large,
                                  .verify_tls = q->verify_tls,
+                                 .tls = q->tls,
+                                 .client_certificate = q->client_certificate && !q->response.left_origin,
                                  .deny_private = q->deny_private,
+                                 .cookies = q->response.left_origin ? NULL : q->cookies,
                                  .handler = &hop_handler,
                                  .user = q,
                              },
@@ -259,7 +285,10 @@ int dv_request_start(dv_http_client *c, const dv_request_spec *spec, dv_request 
     q->fresh = spec->fresh;
     q->large = spec->large;
     q->verify_tls = spec->verify_tls;
+    q->tls = dv_tls_config_ref(spec->tls);
+    q->client_certificate = spec->client_certificate;
     q->deny_private = spec->deny_private;
+    q->cookies = spec->cookies;
     q->trust_hops = spec->trust_hops;
     q->method = dv_strdup(spec->method);
     int r = q->method ? dv_headers_copy(spec->headers, &q->headers, err) : dv_error_oom(err);

@@ -1,7 +1,7 @@
 /*
  * net/request.h - a request with its redirects: hop by hop, headers built for each origin (threats A3-A5, A7).
  *
- * Headers marked origin_only go to the first origin and, once a hop has left it, never again. https never becomes http: a
+ * Headers marked origin_only, and client certificates, go to the first origin and, once a hop has left it, never again. https never becomes http: a
  * plain Location on the same host is upgraded, any other refused.
  *
  * Threads: loop.
@@ -23,6 +23,7 @@ typedef struct dv_response {
     bool left_origin;  /* some hop was on another origin */
     bool peer_private; /* address of the first hop's peer; meaningless when through_proxy */
     bool through_proxy;
+    dv_tls_shown tls_shown; /* to the peer that finally answered */
 } dv_response;
 
 #define DV_RESPONSE_INIT \
@@ -59,8 +60,11 @@ typedef struct dv_request_spec {
     bool fresh;      /* over a new connection */
     bool large;      /* expect a large body */
     bool verify_tls;
-    bool deny_private; /* the first hop already must be public */
-    bool trust_hops;   /* the registry itself is private: hops may be too, without asking */
+    davit_tls_config *tls;   /* of every hop; NULL: the system's roots. A reference is kept */
+    bool client_certificate; /* the first origin may see those of tls; gone like an origin_only header */
+    bool deny_private;       /* the first hop already must be public */
+    dv_cookies *cookies; /* for the first origin only, and never again once a hop has left it; NULL: none */
+    bool trust_hops;     /* the registry itself is private: hops may be too, without asking */
     const dv_request_handler *handler;
     void *user;
 } dv_request_spec;
@@ -70,6 +74,12 @@ int dv_request_start(dv_http_client *c, const dv_request_spec *spec, dv_request 
 /* End it without any further callback. Not from within one of its callbacks. */
 void dv_request_cancel(dv_request *q);
 void dv_request_resume(dv_request *q);
+
+/*
+ * DAVIT_ETLS when an answer refuses for want of a client certificate, or the one it saw; else 0. tls is the request's; NULL is
+ * fine.
+ */
+int dv_response_refuses_certificate(const dv_response *r, const davit_tls_config *tls, davit_error **err);
 
 /*
  * Where a redirect leads, by the rules above: pure. DAVIT_EPROTOCOL for what is refused; DAVIT_EDENIED for a literal private

@@ -133,6 +133,12 @@ void dv_call_answered(dv_call *c, dv_response *response)
         challenged(c, response);
         return;
     }
+    int refused =
+        c->any_status ? 0 : dv_response_refuses_certificate(response, c->registry->endpoint.tls, &err);
+    if (refused < 0) {
+        dv_call_failed(c, refused, err);
+        return;
+    }
     if (response->status >= 300 && !c->any_status) {
         int r = response->status >= 400
                     ? dv_error_body_set(&err, response->status, &response->headers,
@@ -220,6 +226,8 @@ int dv_call_send(dv_call *c, bool tls, bool credentials, const dv_request_handle
                                 .fresh = c->fresh,
                                 .large = c->large,
                                 .verify_tls = !c->registry->endpoint.insecure,
+                                .tls = c->registry->endpoint.tls,
+                                .client_certificate = true,
                                 .handler = handler,
                                 .user = user,
                             },

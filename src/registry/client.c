@@ -130,10 +130,11 @@ static int make_service(davit_client *c, const davit_client_options *o, davit_er
         r = dv_daemon_config_join(c->config.insecure_registries, o->insecure_registries, &insecure, err);
     if (r < 0)
         return r;
-    return davit_service_new(
-        &(davit_service_options){
-            .version = DAVIT_SERVICE_OPTIONS_VERSION,
-            .flags = o->flags & DAVIT_CLIENT_TLS_NO_VERIFY ? DAVIT_SERVICE_SKIP_TLS_VERIFY : 0,
+    return dv_service_new(
+        &(dv_service_options){
+            .skip_tls_verify = o->flags & DAVIT_CLIENT_TLS_NO_VERIFY,
+            .resolve = dv_resolve,
+            .environment = dv_client_environment(c),
             .mirrors = (const char *const *)mirrors,
             .insecure_registries = (const char *const *)insecure,
             .allow_nondistributable_artifacts =

@@ -51,6 +51,7 @@ int dv_registry_open(davit_client *c, const dv_endpoint *endpoint, const char *d
     reg->client = c;
     reg->endpoint = *endpoint;
     reg->endpoint.url = (dv_url)DV_URL_INIT;
+    dv_tls_config_ref(reg->endpoint.tls);
     reg->domain = dv_strdup(domain);
     reg->path = dv_strdup(path);
     dv_scope_repository(&scope, NULL, path, "pull");
@@ -74,6 +75,7 @@ void dv_registry_close(dv_registry *reg)
     dv_token_fetches_cancel(reg);
     dv_authorizer_free(reg->authorizer);
     dv_url_clear(&reg->endpoint.url);
+    davit_tls_config_free(reg->endpoint.tls);
     free(reg->domain);
     free(reg->path);
     free(reg->pull_scope);

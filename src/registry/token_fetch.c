@@ -4,6 +4,7 @@
  * What is asked and what the answer means is auth/'s decision; here it is sent, limited in time, and repeated when the token
  * server is the one that fails.
  */
+#include "auth/realm.h"
 #include "registry/call_private.h"
 #include "util/clock.h"
 #include "util/hex.h"
@@ -105,6 +106,8 @@ static void on_done(void *user, int r, dv_response *response, davit_error *err)
     f->request = NULL;
     response->body.secret = true;
     if (r == 0)
+        r = dv_response_refuses_certificate(response, f->registry->endpoint.tls, &err);
+    if (r == 0)
         r = dv_authorizer_token_answered(f->registry->authorizer, &f->wanted, response->status,
                                          &response->headers, dv_buf_text(&response->body),
                                          response->body.size, dv_clock_ms(), &other, &err);
@@ -124,6 +127,18 @@ static void on_done(void *user, int r, dv_response *response, davit_error *err)
 }
 
 static const dv_request_handler handler = {.on_done = on_done};
+
+/* A client certificate says who we are as credentials do, so it goes where they may go (threats A1, A3). */
+static bool may_see_certificate(const dv_registry *reg, const dv_url *url)
+{
+    const dv_realm_question q = {
+        .origin = &reg->endpoint.url,
+        .realm = url,
+        .trusted = (const char *const *)reg->client->trusted_realms,
+        .origin_private = reg->host->peer_known && reg->host->peer_private,
+    };
+    return dv_realm_judge(&q, NULL) == DV_REALM_TRUSTED;
+}
 
 static int send_request(dv_token_fetch *f, davit_error **err)
 {
@@ -148,6 +163,8 @@ static int send_request(dv_token_fetch *f, davit_error **err)
             .body_max = DV_TOKEN_ANSWER_MAX,
             .decode = true,
             .verify_tls = !reg->endpoint.insecure,
+            .tls = reg->endpoint.tls, /* threats A3 */
+            .client_certificate = may_see_certificate(reg, &t->url),
             .deny_private = elsewhere && !t->configured && reg->host->peer_known && !reg->host->peer_private,
             .trust_hops = reg->host->peer_known && reg->host->peer_private,
             .handler = &handler,

@@ -1,11 +1,10 @@
 /* service/endpoint.c - see endpoint.h. */
 #include "service/endpoint.h"
 
+#include "service/certs_d.h"
 #include "util/str.h"
 
 #include <string.h>
-
-#define HUB_URL "https://registry-1.docker.io"
 
 void dv_endpoints_clear(dv_endpoints *e)
 {
@@ -17,12 +16,28 @@ void dv_endpoints_clear(dv_endpoints *e)
     *e = (dv_endpoints)DV_ENDPOINTS_INIT;
 }
 
-/* Append an endpoint at prefix + rest, with the flags of kind. */
+/* What TLS demands of a host: its own certificates when it is secure, and only then (service.md 12). */
+static int make_tls(const dv_service_config *config, const char *host, bool insecure, davit_tls_config **out,
+                    davit_error **err)
+{
+    DV_AUTOPTR(davit_tls_config) tls = NULL;
+    const dv_certs_rule rule = {.certs_dir = config->certs_dir, .environment = config->environment};
+    int r = dv_tls_config_new(insecure, &tls, err);
+    if (r == 0 && !insecure)
+        r = dv_certs_d_load(&rule, host, tls, err);
+    if (r < 0)
+        return r;
+    *out = DV_STEAL(tls);
+    return 0;
+}
+
+/* Append an endpoint at prefix + rest, with the flags of kind, whose tls is consumed whatever happens. */
 static int add(dv_endpoints *e, const char *prefix, const char *rest, const dv_endpoint *kind,
                davit_error **err)
 {
     DV_AUTO(dv_buf) text = DV_BUF_INIT(DV_URL_MAX);
     DV_AUTOPTR(davit_error) why = NULL;
+    DV_AUTOPTR(davit_tls_config) tls = kind->tls;
     dv_buf_printf(&text, "%s%s", prefix, rest);
     if (text.failed == DAVIT_ENOMEM)
         return dv_error_oom(err);
@@ -38,29 +53,36 @@ static int add(dv_endpoints *e, const char *prefix, const char *rest, const dv_e
         return dv_error_oom(err);
     if (r < 0)
         return dv_error_set(err, DAVIT_EINVAL, "%.300s: %s", rest, davit_error_message(why));
-    e->count++;
+    more[e->count++].tls = DV_STEAL(tls);
     return 0;
 }
 
-/* host[:port] of a mirror, as it was written, for the question whether it is insecure. */
-static bool mirror_is_insecure(const dv_service_config *config, const char *prefix, const char *mirror)
+/* A mirror's host[:port] as it was written decides whether it is insecure, and which certificates are its own. */
+static int add_mirror(const dv_service_config *config, const char *mirror, dv_endpoints *e, davit_error **err)
 {
-    const char *host = *prefix ? mirror : strstr(mirror, "://") + 3;
-    DV_AUTOFREE char *name = dv_strndup(host, strcspn(host, "/"));
-    return name && dv_service_config_is_insecure(config, name);
+    bool has_scheme = dv_str_starts(mirror, "http://") || dv_str_starts(mirror, "https://");
+    const char *prefix = has_scheme ? "" : "https://";
+    const char *rest = has_scheme ? strstr(mirror, "://") + 3 : mirror;
+    DV_AUTOFREE char *host = dv_strndup(rest, strcspn(rest, "/"));
+    if (!host)
+        return dv_error_oom(err);
+    dv_endpoint kind = {
+        .mirror = true,
+        .insecure = dv_service_config_is_insecure(config, host),
+        .digest_only = dv_service_config_mirror_is_digest_only(config, mirror),
+    };
+    int r = make_tls(config, host, kind.insecure, &kind.tls, err);
+    return r < 0 ? r : add(e, prefix, mirror, &kind, err);
 }
 
-static int add_mirrors(const dv_service_config *config, dv_endpoints *e, davit_error **err)
+static int add_host(const dv_service_config *config, const char *host, dv_endpoints *e, davit_error **err)
 {
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < config->mirror_count; i++) {
-        const char *mirror = config->mirrors[i];
-        bool has_scheme = dv_str_starts(mirror, "http://") || dv_str_starts(mirror, "https://");
-        const char *prefix = has_scheme ? "" : "https://";
-        dv_endpoint kind = {.mirror = true, .insecure = mirror_is_insecure(config, prefix, mirror)};
-        r = add(e, prefix, mirror, &kind, err);
-    }
-    return r;
+    dv_endpoint kind = {
+        .insecure = dv_service_config_is_insecure(config, host),
+        .allow_nondistributable_artifacts = dv_service_config_allows_nondistributable(config, host),
+    };
+    int r = make_tls(config, host, kind.insecure, &kind.tls, err);
+    return r < 0 ? r : add(e, "https://", host, &kind, err);
 }
 
 static int endpoints_for(const dv_service_config *config, const char *domain, bool with_mirrors,
@@ -68,15 +90,16 @@ static int endpoints_for(const dv_service_config *config, const char *domain, bo
 {
     DV_AUTO(dv_endpoints) e = DV_ENDPOINTS_INIT;
     int r = 0;
-    if (strcmp(domain, "docker.io") == 0 || strcmp(domain, "index.docker.io") == 0) {
-        dv_endpoint kind = {.official = true};
-        if (with_mirrors)
-            r = add_mirrors(config, &e, err);
+    if (strcmp(domain, DAVIT_INDEX_NAME) == 0 || strcmp(domain, DAVIT_INDEX_HOSTNAME) == 0) {
+        dv_endpoint hub = {.official = true,
+                           .allow_nondistributable_artifacts =
+                               dv_service_config_allows_nondistributable(config, domain)};
+        for (size_t i = 0; r == 0 && with_mirrors && i < config->mirror_count; i++)
+            r = add_mirror(config, config->mirrors[i], &e, err);
         if (r == 0)
-            r = add(&e, HUB_URL, "", &kind, err);
+            r = add(&e, DAVIT_DEFAULT_V2_REGISTRY, "", &hub, err);
     } else {
-        dv_endpoint kind = {.insecure = dv_service_config_is_insecure(config, domain)};
-        r = add(&e, "https://", domain, &kind, err);
+        r = add_host(config, domain, &e, err);
     }
     if (r < 0)
         return r;

@@ -14,6 +14,7 @@ struct davit_service {
     atomic_size_t refs;
     dv_resolve_fn *resolve;
     void *resolve_data;
+    dv_getenv_fn *environment;
     pthread_mutex_t lock;
     dv_service_config *config; /* in force; guarded by lock */
 };
@@ -38,6 +39,7 @@ int dv_service_new(const dv_service_options *options, davit_service **out, davit
     pthread_mutex_init(&s->lock, NULL);
     s->resolve = options->resolve;
     s->resolve_data = options->resolve_data;
+    s->environment = options->environment;
     s->config = DV_STEAL(config);
     *out = s;
     return 0;
@@ -108,6 +110,7 @@ int davit_service_replace_config(davit_service *service, const davit_service_opt
         return r;
     checked.resolve = service->resolve;
     checked.resolve_data = service->resolve_data;
+    checked.environment = service->environment;
     commit = dv_new(davit_service_commit);
     if (!commit)
         return dv_error_oom(err);

@@ -88,6 +88,7 @@ int dv_service_config_new(const dv_service_options *options, dv_service_config *
     c->v27 = options->v27;
     c->skip_tls_verify = options->skip_tls_verify;
     c->lookup = (dv_lookup){options->resolve, options->resolve_data, .first = options->v27};
+    c->environment = options->environment;
     c->certs_dir = dv_strdup(options->certs_dir);
     if (options->certs_dir && !c->certs_dir)
         return dv_error_oom(err);

@@ -6,6 +6,7 @@
 #define DV_SERVICE_SERVICE_CONFIG_H
 
 #include "service/host_set.h"
+#include "util/environment.h"
 
 #include <stdatomic.h>
 
@@ -22,6 +23,7 @@ typedef struct dv_service_options {
     bool skip_tls_verify;   /* --tls-verify=false: every registry but Docker Hub counts as insecure */
     dv_resolve_fn *resolve; /* NULL: names are not looked up */
     void *resolve_data;
+    dv_getenv_fn *environment; /* of a client, for its user's certificates (certs_d.h); NULL: no client */
 } dv_service_options;
 
 typedef struct dv_service_config {
@@ -34,6 +36,7 @@ typedef struct dv_service_config {
     bool v27;
     bool skip_tls_verify;
     dv_lookup lookup;
+    dv_getenv_fn *environment; /* NULL: no client */
     atomic_size_t refs;
 } dv_service_config;
 
