@@ -32,16 +32,16 @@ def _certificate(name, key, issuer_name, issuer_key, is_ca, alt_names):
 
 
 class Authority:
-    """A certificate authority and a server certificate for localhost and some addresses."""
+    """A certificate authority and a server certificate for some names and addresses."""
 
-    def __init__(self, directory, addresses=("127.0.0.1", "::1")):
+    def __init__(self, directory, addresses=("127.0.0.1", "::1"), names=("localhost",)):
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         self.ca, self.cert = directory / "ca.crt", directory / "server.crt"
         self.key = directory / "server.key"
         ca_key = ec.generate_private_key(ec.SECP256R1())
         key = ec.generate_private_key(ec.SECP256R1())
-        names = [x509.DNSName("localhost"),
+        names = [*(x509.DNSName(name) for name in names),
                  *(x509.IPAddress(ipaddress.ip_address(address)) for address in addresses)]
         ca = "davit test CA"
         for path, certificate in (
