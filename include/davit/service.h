@@ -40,7 +40,7 @@ DAVIT_API int davit_net_ip_net_format(const davit_net_ip_net *net, char **out, d
 /**
  * Read the JSON string (NetIPNet.UnmarshalJSON). Host bits are cleared, an IPv4-mapped network becomes IPv4.
  *
- * Errors: DAVIT_EINVAL "invalid CIDR address: ..." or what else the JSON is
+ * Errors: DAVIT_EINVAL "invalid CIDR address: ..." or another value than a string, DAVIT_EFORMAT (no JSON), DAVIT_ENOMEM
  */
 DAVIT_API int davit_net_ip_net_parse(const char *json, size_t size, davit_net_ip_net *out, davit_error **err);
 
@@ -192,7 +192,11 @@ typedef enum davit_service_config_shape {
     DAVIT_SERVICE_CONFIG_V25, /**< five keys in the order of the struct, always */
 } davit_service_config_shape;
 
-/** The JSON object (ServiceConfig.MarshalJSON); free with free(). Errors: DAVIT_EINVAL (extra_fields), DAVIT_ENOMEM */
+/**
+ * The JSON object (ServiceConfig.MarshalJSON); free with free().
+ *
+ * Errors: DAVIT_EINVAL (extra_fields), DAVIT_ETOOBIG (64 MiB), DAVIT_ENOMEM
+ */
 DAVIT_API int davit_service_config_format(const davit_service_config *config,
                                           davit_service_config_shape shape, char **out, davit_error **err);
 

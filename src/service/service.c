@@ -6,6 +6,9 @@
  */
 #include "service/service.h"
 
+#include "service/config_view.h"
+#include "service/index_info.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -148,4 +151,17 @@ bool davit_service_is_insecure_registry(davit_service *service, const char *host
 {
     DV_AUTOPTR(dv_service_config) config = dv_service_snapshot(service);
     return dv_service_config_is_insecure(config, host);
+}
+
+int davit_service_get_config(davit_service *service, davit_service_config *out, davit_error **err)
+{
+    DV_AUTOPTR(dv_service_config) config = dv_service_snapshot(service);
+    return dv_config_view_make(config, out, err);
+}
+
+int davit_service_resolve_repository(davit_service *service, const davit_reference *ref,
+                                     davit_repository_info *out, davit_error **err)
+{
+    DV_AUTOPTR(dv_service_config) config = dv_service_snapshot(service);
+    return dv_repository_info_of(config, ref, out, err);
 }
