@@ -68,7 +68,7 @@ static bool header_is_reserved(const char *name)
     return dv_str_starts_nocase(name, "Content-") || dv_str_starts_nocase(name, "Proxy-");
 }
 
-static int add_extra_header(davit_client *c, const char *line, davit_error **err)
+int dv_client_add_header(dv_headers *out, const char *line, davit_error **err)
 {
     const char *colon = strchr(line, ':');
     if (!colon)
@@ -79,7 +79,7 @@ static int add_extra_header(davit_client *c, const char *line, davit_error **err
     if (header_is_reserved(name))
         return dv_error_set(err, DAVIT_EINVAL, "header %s cannot be set", name);
     const char *value = colon + 1 + strspn(colon + 1, " \t");
-    return dv_headers_add(&c->extra_headers, name, value, DV_HEADER_ORIGIN_ONLY | DV_HEADER_SECRET, err);
+    return dv_headers_add(out, name, value, DV_HEADER_ORIGIN_ONLY | DV_HEADER_SECRET, err);
 }
 
 static char **copy_list(const char *const *list)
@@ -166,7 +166,7 @@ static int copy_options(davit_client *c, const davit_client_options *o, davit_er
     if (r == 0)
         r = make_service(c, o, err);
     for (const char *const *h = o->headers; r == 0 && h && *h; h++)
-        r = add_extra_header(c, *h, err);
+        r = dv_client_add_header(&c->extra_headers, *h, err);
     return r;
 }
 

@@ -59,6 +59,12 @@ int dv_client_extension(davit_client *c, int (*make)(davit_client *c, void **out
 /* The user's environment, or nothing with DAVIT_CLIENT_NO_ENVIRONMENT. */
 dv_getenv_fn *dv_client_environment(const davit_client *c);
 
+/*
+ * Add a "Name: value" text that a user gives for a registry: for its own origin only (threats A4). DAVIT_EINVAL: not of that form, or
+ * a header that we write ourselves.
+ */
+int dv_client_add_header(dv_headers *out, const char *line, davit_error **err);
+
 /* DAVIT_ECANCELLED once davit_client_cancel() was called. */
 int dv_client_check_cancelled(davit_client *c, davit_error **err);
 
