@@ -29,7 +29,6 @@ DV_DEFINE_AUTOPTR(davit_api_endpoints, davit_api_endpoints_free)
 typedef struct asked {
     const dv_service_config *config;
     const char *host;
-    bool allow_nondistributable;
 } asked;
 
 static int add(davit_api_endpoints *all, const asked *q, const dv_endpoint *from, const char *scheme,
@@ -48,7 +47,7 @@ static int add(davit_api_endpoints *all, const asked *q, const dv_endpoint *from
         .mirror = from->mirror,
         .official = from->official,
         .trim_hostname = q->config->v27,
-        .allow_nondistributable_artifacts = !from->mirror && q->allow_nondistributable,
+        .allow_nondistributable_artifacts = from->allow_nondistributable_artifacts,
         .api_version = q->config->v27 ? DAVIT_API_VERSION_2 : DAVIT_API_VERSION_NONE,
     };
     if (!to->url)
@@ -85,7 +84,7 @@ static int lookup(davit_service *service, const char *host,
     all->items = dv_new_array(davit_api_endpoint, 2 * found.count);
     if (!all->items)
         return dv_error_oom(err);
-    const asked q = {config, host, dv_service_config_allows_nondistributable(config, host)};
+    const asked q = {config, host};
     for (size_t i = 0; r == 0 && i < found.count; i++)
         r = expand(all, &q, &found.items[i], err);
     if (r < 0)

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -154,6 +156,62 @@ static void lookup_endpoints__what_is_no_host_is_refused(void **state)
     }
 }
 
+/* dir/host/NAME with some text. */
+static void put_file(const char *dir, const char *host, const char *name)
+{
+    char path[300];
+    snprintf(path, sizeof(path), "%s/%s", dir, host);
+    mkdir(path, 0700);
+    snprintf(path, sizeof(path), "%s/%s/%s", dir, host, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs("no certificate\n", f);
+    fclose(f);
+}
+
+static void remove_file(const char *dir, const char *host, const char *name)
+{
+    char path[300];
+    snprintf(path, sizeof(path), "%s/%s/%s", dir, host, name);
+    assert_int_equal(unlink(path), 0);
+    *strrchr(path, '/') = '\0';
+    assert_int_equal(rmdir(path), 0);
+}
+
+static void lookup_endpoints__bad_certificates_fail_the_whole(void **state)
+{
+    static const struct {
+        lookup_fn *lookup;
+        const char *host;
+        bool fails;
+    } rows[] = {
+        {davit_service_lookup_pull_endpoints, "reg.example.com:5000", true},
+        {davit_service_lookup_push_endpoints, "reg.example.com:5000", true},
+        {davit_service_lookup_pull_endpoints, "reg.example.com", false}, /* pitfall 6 */
+        {davit_service_lookup_pull_endpoints, "docker.io", true},
+        {davit_service_lookup_push_endpoints, "docker.io", false}, /* service.md 18: mirrors are not touched */
+        {davit_service_lookup_pull_endpoints, "localhost:5000", false}, /* pitfall 5 */
+    };
+    static const char *const mirrors[] = {"https://good.mirror", "https://my.mirror/v1", NULL};
+    static const char *const hosts[] = {"reg.example.com:5000", "my.mirror", "localhost:5000"};
+    char dir[] = "/tmp/davit-certs-XXXXXX";
+    DV_AUTOPTR(davit_service) s = NULL;
+    assert_non_null(mkdtemp(dir));
+    for (size_t i = 0; i < DV_COUNT(hosts); i++)
+        put_file(dir, hosts[i], "client.key");
+    assert_int_equal(dv_service_new(&(dv_service_options){.mirrors = mirrors, .certs_dir = dir}, &s, NULL), 0);
+    for (size_t i = 0; i < DV_COUNT(rows); i++) {
+        DV_AUTOPTR(davit_api_endpoints) e = NULL;
+        DV_AUTOPTR(davit_error) err = NULL;
+        int r = rows[i].lookup(s, rows[i].host, &e, &err);
+        if (rows[i].fails ? r != DAVIT_EINVAL || e || !strstr(davit_error_message(err), "client.key") : r != 0)
+            fail_msg("%s, row %zu: got %d %s", rows[i].host, i, r, davit_error_message(err));
+    }
+    for (size_t i = 0; i < DV_COUNT(hosts); i++)
+        remove_file(dir, hosts[i], "client.key");
+    assert_int_equal(rmdir(dir), 0);
+}
+
 static void lookup_endpoints__outlive_service_and_configuration(void **state)
 {
     static const char *const mirrors[] = {"https://a", NULL};
@@ -184,6 +242,7 @@ int main(void)
         cmocka_unit_test(lookup_endpoints__both_schemes_share_their_tls),
         cmocka_unit_test(lookup_endpoints__a_mirror_of_an_odd_scheme_does_no_harm),
         cmocka_unit_test(lookup_endpoints__what_is_no_host_is_refused),
+        cmocka_unit_test(lookup_endpoints__bad_certificates_fail_the_whole),
         cmocka_unit_test(lookup_endpoints__outlive_service_and_configuration),
         cmocka_unit_test(api_version__texts),
     };

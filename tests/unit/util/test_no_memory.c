@@ -16,6 +16,8 @@
 #include "net/error_body.h"
 #include "net/request.h"
 #include "service/endpoint.h"
+#include "service/index_info.h"
+#include "service/service.h"
 #include "util/str.h"
 
 #include <setjmp.h>
@@ -416,6 +418,57 @@ static int make_endpoints(davit_error **err)
     return r == 0 && endpoints.count != 2 ? DAVIT_EINVAL : r;
 }
 
+/* A configuration replaced, shown and asked. */
+static int use_service(davit_error **err)
+{
+    static const char *const mirrors[] = {"https://mirror.example/prefix", NULL};
+    static const char *const hosts[] = {"10.0.0.0/8", "b.example", "a.example:5000", NULL};
+    const davit_service_options options = {.version = DAVIT_SERVICE_OPTIONS_VERSION,
+                                           .flags = DAVIT_SERVICE_V27,
+                                           .mirrors = mirrors,
+                                           .digest_only_mirrors = mirrors,
+                                           .insecure_registries = hosts,
+                                           .allow_nondistributable_artifacts = hosts,
+                                           .certs_dir = "/nonexistent"};
+    DV_AUTOPTR(davit_service) service = NULL;
+    DV_AUTOPTR(davit_service_commit) commit = NULL;
+    davit_service_config config = DAVIT_SERVICE_CONFIG_INIT;
+    davit_api_endpoints *endpoints = NULL;
+    char *json = NULL;
+    int r = davit_service_new(NULL, &service, err);
+    if (r == 0)
+        r = davit_service_replace_config(service, &options, &commit, err);
+    if (r == 0) {
+        davit_service_commit_run(commit);
+        r = davit_service_get_config(service, &config, err);
+    }
+    if (r == 0)
+        r = davit_service_config_format(&config, DAVIT_SERVICE_CONFIG_V28, &json, err);
+    if (r == 0)
+        r = davit_service_lookup_pull_endpoints(service, "docker.io", &endpoints, err);
+    if (r == 0 && (config.index_config_count != 3 || endpoints->count != 2))
+        r = DAVIT_EINVAL;
+    free(json);
+    davit_api_endpoints_free(endpoints);
+    davit_service_config_clear(&config);
+    return r;
+}
+
+static int resolve_repository(davit_error **err)
+{
+    static const char *const mirrors[] = {"https://mirror.example/prefix", NULL};
+    DV_AUTOPTR(dv_service_config) config = NULL;
+    DV_AUTO(davit_repository_info) info = DAVIT_REPOSITORY_INFO_INIT;
+    davit_reference *ref = NULL;
+    int r = dv_service_config_new(&(dv_service_options){.mirrors = mirrors}, &config, err);
+    if (r == 0)
+        r = davit_reference_parse("ubuntu:22.04", &ref, err);
+    if (r == 0)
+        r = dv_repository_info_of(config, ref, &info, err);
+    davit_reference_free(ref);
+    return r == 0 && !info.official ? DAVIT_EINVAL : r;
+}
+
 static int write_progress(davit_error **err)
 {
     static const char expected[] =
@@ -438,6 +491,8 @@ static int write_progress(davit_error **err)
 static void above__survives_any_failure(void **state)
 {
     run_case("endpoints", make_endpoints, 0);
+    run_case("service", use_service, 0);
+    run_case("repository", resolve_repository, 0);
     run_case("progress", write_progress, 0);
     assert_nothing_wrong();
 }
