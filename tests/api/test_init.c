@@ -39,8 +39,30 @@ static void check_init(const char *name, const void *options, size_t size, uint3
         check_init(#init, &empty, sizeof empty, 0); \
     } while (0)
 
+/* Words that stand in files, requests and other programs. */
+static void check_constants(void)
+{
+    static const char *const rows[][2] = {
+        {DAVIT_AUTH_HEADER, "X-Registry-Auth"},
+        {DAVIT_DEFAULT_NAMESPACE, "docker.io"},
+        {DAVIT_DEFAULT_REGISTRY_HOST, "registry-1.docker.io"},
+        {DAVIT_INDEX_HOSTNAME, "index.docker.io"},
+        {DAVIT_INDEX_SERVER, "https://index.docker.io/v1/"},
+        {DAVIT_INDEX_NAME, "docker.io"},
+        {DAVIT_AUTH_CLIENT_ID, "docker"},
+        {DAVIT_DEFAULT_V2_REGISTRY, "https://registry-1.docker.io"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (strcmp(rows[i][0], rows[i][1]) != 0) {
+            printf("%s, expected %s\n", rows[i][0], rows[i][1]);
+            failed = 1;
+        }
+    }
+}
+
 int main(void)
 {
+    check_constants();
     CHECK(davit_client_options, DAVIT_CLIENT_OPTIONS_INIT, DAVIT_CLIENT_OPTIONS_VERSION);
     CHECK(davit_pull_options, DAVIT_PULL_OPTIONS_INIT, DAVIT_PULL_OPTIONS_VERSION);
     CHECK(davit_search_options, DAVIT_SEARCH_OPTIONS_INIT, DAVIT_SEARCH_OPTIONS_VERSION);

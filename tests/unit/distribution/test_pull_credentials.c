@@ -27,10 +27,9 @@ static int give_header(void *user_data, char **out_header, davit_error **err)
 static int pull(fixture *f, const davit_auth_config *auth, asked *a, davit_pull_result *out, davit_error **err)
 {
     DV_AUTOPTR(davit_reference) ref = reference(f, ":1.0");
-    const davit_pull_options options = {.version = DAVIT_PULL_OPTIONS_VERSION,
-                                        .auth = auth,
-                                        .request_auth_config = a ? give_header : NULL,
-                                        .user_data = a};
+    const davit_request_auth_config_fn request = a ? give_header : NULL;
+    const davit_pull_options options = {
+        .version = DAVIT_PULL_OPTIONS_VERSION, .auth = auth, .request_auth_config = request, .user_data = a};
     return davit_pull(f->client, ref, &options, out, err);
 }
 

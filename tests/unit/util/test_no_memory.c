@@ -10,11 +10,13 @@
 #include "davit/progress.h"
 #include "davit/reference.h"
 
+#include "auth/auth_config.h"
 #include "auth/authorizer.h"
 #include "auth/challenge.h"
 #include "auth/config_file.h"
 #include "net/error_body.h"
 #include "net/request.h"
+#include "registry/v2_ping.h"
 #include "service/endpoint.h"
 #include "service/index_info.h"
 #include "service/service.h"
@@ -392,8 +394,42 @@ static int use_authorizer(davit_error **err)
     return r;
 }
 
+/* Through the header and back. */
+static int encode_auth_config(davit_error **err)
+{
+    char user[] = "u<", password[] = "p", token[] = "i\xff";
+    const davit_auth_config config = {.username = user, .password = password, .identitytoken = token};
+    DV_AUTO(davit_auth_config) again = DAVIT_AUTH_CONFIG_INIT;
+    char *header = NULL;
+    int r = davit_auth_config_encode(&config, &header, err);
+    if (r == 0)
+        r = davit_auth_config_decode(header, &again, err);
+    if (r == 0 && (strcmp(again.username, user) != 0 || strcmp(again.identitytoken, "i\xef\xbf\xbd") != 0))
+        r = DAVIT_EINVAL;
+    davit_secret_free(header);
+    return r;
+}
+
+static int ask_static_store(davit_error **err)
+{
+    char user[] = "u", password[] = "p";
+    const davit_auth_config config = {.username = user, .password = password};
+    davit_credential_store store;
+    char *got_user = NULL, *got_password = NULL;
+    int r = davit_static_credential_store_init(&config, &store, err);
+    if (r < 0)
+        return r;
+    r = store.basic(store.user_data, "", &got_user, &got_password, err);
+    davit_secret_free(got_user);
+    davit_secret_free(got_password);
+    davit_credential_store_clear(&store);
+    return r;
+}
+
 static void auth__survives_any_failure(void **state)
 {
+    run_case("AuthConfig", encode_auth_config, 0);
+    run_case("static credential store", ask_static_store, 0);
     run_case("challenges", parse_challenges, 0);
     run_case("token request by GET", build_token_get, 0);
     run_case("token request by POST", build_token_post, 0);
@@ -488,8 +524,51 @@ static int write_progress(davit_error **err)
     return r;
 }
 
+/* Also: a ping whose answer cannot be kept says that there was one. */
+static int record_ping(davit_error **err)
+{
+    DV_AUTO(dv_url) url = DV_URL_INIT;
+    DV_AUTO(dv_headers) h = DV_HEADERS_INIT;
+    davit_challenges *challenges = NULL;
+    int r = dv_url_parse("https://registry.example/v2/", &url, err);
+    if (r == 0)
+        r = dv_headers_add(&h, "WWW-Authenticate", "Bearer realm=\"https://a.example/t\",service=\"s\"", 0,
+                           err);
+    if (r == 0) {
+        r = dv_ping_record(&url, 401, &h, &challenges, err);
+        if (r < 0 && (r != DAVIT_ENOMEM || !davit_error_is_ping_response(*err)))
+            r = DAVIT_EINVAL;
+    }
+    davit_challenges_free(challenges);
+    return r;
+}
+
+static int make_headers(davit_error **err)
+{
+    static const char *const meta[] = {"X-Meta-A: 1", "X-Meta-B: 2", NULL};
+    davit_header_modifiers *modifiers = NULL;
+    int r = davit_headers("docker/28", meta, &modifiers, err);
+    davit_header_modifiers_free(modifiers);
+    return r;
+}
+
+static int write_inspect(davit_error **err)
+{
+    char feature[] = "f", *features[] = {feature, NULL}, type[] = "a/b";
+    davit_inspect_platform platform = {.platform = {.os = "linux"}, .os_features = features};
+    const davit_distribution_inspect inspect = {
+        .media_type = type, .platforms = &platform, .platform_count = 1};
+    char *text = NULL;
+    int r = davit_distribution_inspect_format(&inspect, &text, err);
+    free(text);
+    return r;
+}
+
 static void above__survives_any_failure(void **state)
 {
+    run_case("ping", record_ping, 0);
+    run_case("headers", make_headers, 0);
+    run_case("inspect", write_inspect, 0);
     run_case("endpoints", make_endpoints, 0);
     run_case("service", use_service, 0);
     run_case("repository", resolve_repository, 0);
