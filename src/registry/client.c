@@ -189,6 +189,8 @@ int davit_client_new(const davit_client_options *options, davit_client **out, da
     if (r == 0)
         r = copy_options(c, o, err);
     if (r == 0)
+        r = dv_settings_note(c, o, err);
+    if (r == 0)
         r = dv_loop_new(&c->loop, err);
     if (r == 0) {
         c->http.loop = c->loop;
@@ -231,6 +233,7 @@ void davit_client_free(davit_client *c)
     dv_headers_clear(&c->extra_headers);
     davit_service_unref(c->service);
     dv_daemon_config_clear(&c->config);
+    dv_setting_rows_clear(&c->noted);
     free_list(c->trusted_realms);
     free(c->store_dir);
     free(c->authfile);

@@ -11,6 +11,7 @@
 #include "auth/config_file.h"
 #include "net/http_client.h"
 #include "net/retry.h"
+#include "registry/settings.h"
 #include "service/daemon_config.h"
 #include "service/endpoint.h"
 #include "service/service.h"
@@ -39,6 +40,7 @@ struct davit_client {
     uint32_t uploads;   /* at once */
     uint32_t flags;
     dv_daemon_config config; /* the configuration file */
+    dv_setting_rows noted;   /* for davit_client_settings() */
     char *store_dir;         /* NULL: none */
     dv_headers extra_headers;
     davit_service *service; /* mirrors, insecure registries; ask one snapshot of it */

@@ -226,6 +226,43 @@ def test_a_docker_config_that_is_a_fifo_does_not_hang(davit, faulty):
     davit.fails(1, "pull", faulty.ref, timeout=10)
 
 
+@pytest.mark.parametrize("text,key", [
+    ("{", "JSON"), ("[]", "not a JSON object"), ("{} trailing", "JSON"),
+    ('{"registry-mirrors":{}}', "registry-mirrors: not a list of strings"),
+    ('{"registry-mirrors":["x"]}', "registry-mirrors: invalid mirror: "),
+    ('{"registry-mirrors":["https://u:secret@h"]}', "registry-mirrors: invalid mirror: "),
+    ('{"mirror-by-digest-only":["https://h"]}', "mirror-by-digest-only: "),
+    ('{"insecure-registries":"x"}', "insecure-registries: not a list of strings"),
+    ('{"insecure-registries":["svn://h"]}', "insecure-registries: insecure registry svn://h "),
+    ('{"insecure-registries":["10.0.0.0/33"]}', "insecure-registries: insecure registry "),
+    ('{"allow-nondistributable-artifacts":7}', "allow-nondistributable-artifacts: not a list"),
+    ('{"max-concurrent-downloads":"3"}', "max-concurrent-downloads: not a whole number"),
+    ('{"max-concurrent-uploads":-1}', "max-concurrent-uploads: -1 is not"),
+    ('{"max-download-attempts":1.5}', "max-download-attempts: not a whole number")])
+@pytest.mark.parametrize("how", ["--config", "DAVIT_CONFIG"])
+def test_an_invalid_configuration_is_status_1_and_names_file_and_key(davit, faulty, tmp_path, how,
+                                                                     text, key):
+    path = tmp_path / "daemon.json"
+    path.write_text(text)
+    result = (davit.fails(1, how, path, "pull", faulty.ref) if how == "--config" else
+              davit.fails(1, "pull", faulty.ref, env={how: str(path)}))
+    assert str(path) in result.error and key in result.error
+    assert "secret" not in result.error
+    assert faulty.requests == []
+
+
+def test_a_configuration_that_cannot_be_read_is_status_1(davit, faulty, tmp_path):
+    """threat C9"""
+    missing, fifo, large = tmp_path / "missing", tmp_path / "fifo", tmp_path / "large"
+    os.mkfifo(fifo)
+    large.write_bytes(b" " * (1 << 20) + b"{")
+    for path, why in ((missing, "No such file"), (tmp_path, "not a regular file"),
+                      (fifo, "not a regular file"), (large, "longer than 1048576 bytes")):
+        result = davit.fails(1, "--config", path, "pull", faulty.ref, timeout=10)
+        assert str(path) in result.error and why in result.error
+    assert faulty.requests == []
+
+
 def test_an_empty_docker_config_is_fine(davit, faulty):
     davit.write_auths({}).write_text("")
     davit("digest", faulty.ref)
