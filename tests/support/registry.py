@@ -11,7 +11,7 @@ from pathlib import Path
 
 ACCESS = re.compile(r'"(?P<method>[A-Z]+) (?P<path>\S+) HTTP/[\d.]+" (?P<status>\d+) (?P<size>\d+) '
                     r'"[^"]*" "(?P<agent>[^"]*)"')
-LISTENING = re.compile(r"listening on (127\.0\.0\.1:\d+)")
+LISTENING = re.compile(r"listening on (\d+\.\d+\.\d+\.\d+:\d+)")
 
 
 def tied(argv):
@@ -32,26 +32,33 @@ class Access:
 class DockerRegistry:
     """A context manager around `docker-registry serve`.
 
-    auth: None, "htpasswd" (users) or a running TokenServer. authority: a tls.Authority for TLS.
+    auth: None, "htpasswd" (users) or a running TokenServer. authority: a tls.Authority or a tls.Pair
+    for TLS. client_ca: a file; who has no certificate of that CA is refused in the handshake.
+    address: where it listens. data: another registry's, to serve the same images.
     """
 
-    def __init__(self, directory, auth=None, users=None, authority=None):
+    def __init__(self, directory, auth=None, users=None, authority=None, client_ca=None,
+                 address="127.0.0.1", data=None):
+        self.client_ca, self.address = client_ca, address
         self.dir = Path(tempfile.mkdtemp(dir=directory, prefix="registry-"))
         self.auth, self.users, self.authority = auth, users or {}, authority
         self.log_path = self.dir / "log"
+        self.data = data.data if data else self.dir / "data"
 
     def _config(self):
         config = {
             "version": 0.1,
             "log": {"level": "info", "accesslog": {"disabled": False}},
-            "storage": {"filesystem": {"rootdirectory": str(self.dir / "data")},
+            "storage": {"filesystem": {"rootdirectory": str(self.data)},
                         "delete": {"enabled": True},
                         "maintenance": {"uploadpurging": {"enabled": False}}},
-            "http": {"addr": "127.0.0.1:0", "secret": "tests"},
+            "http": {"addr": f"{self.address}:0", "secret": "tests"},
         }
         if self.authority:
             config["http"]["tls"] = {"certificate": str(self.authority.cert),
                                      "key": str(self.authority.key)}
+        if self.client_ca:
+            config["http"]["tls"]["clientcas"] = [str(self.client_ca)]
         if self.auth == "htpasswd":
             lines = [subprocess.run(["htpasswd", "-Bbn", user, password], check=True, text=True,
                                     capture_output=True).stdout.strip()
