@@ -57,6 +57,7 @@ typedef struct davit_client_options {
     /** Asked before all credential files, copied; the client releases it. davit_client_free() ends it. */
     const struct davit_credential_store *credential_store;
     uint32_t max_concurrent_uploads; /**< 5 */
+    uint32_t helper_timeout_ms;      /**< 30 000, for all that a credential helper does for one question */
 } davit_client_options;
 
 #define DAVIT_CLIENT_OPTIONS_INIT    \

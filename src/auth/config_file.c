@@ -5,7 +5,6 @@
 #include "util/base64.h"
 #include "util/file.h"
 #include "util/json.h"
-#include "util/log.h"
 #include "util/str.h"
 
 #include <fcntl.h>
@@ -27,9 +26,16 @@ struct dv_config_file {
     helper *helpers; /* credHelpers */
     size_t helper_count;
     char *store; /* credsStore, or NULL */
+    dv_config_header *headers;
+    size_t header_count;
 };
 
-DV_DEFINE_AUTOPTR(dv_config_file, dv_config_file_free)
+static void wipe(char *text)
+{
+    if (text)
+        explicit_bzero(text, strlen(text));
+    free(text);
+}
 
 void dv_config_file_free(dv_config_file *f)
 {
@@ -43,8 +49,13 @@ void dv_config_file_free(dv_config_file *f)
         free(f->helpers[i].key);
         free(f->helpers[i].suffix);
     }
+    for (size_t i = 0; i < f->header_count; i++) {
+        free(f->headers[i].name);
+        wipe(f->headers[i].value);
+    }
     free(f->entries);
     free(f->helpers);
+    free(f->headers);
     free(f->store);
     free(f);
 }
@@ -58,9 +69,7 @@ static int bad(davit_error **err, const char *path, const char *group, const cha
 
 static bool set_text(char **to, const char *text, size_t size)
 {
-    if (*to)
-        explicit_bzero(*to, strlen(*to));
-    free(*to);
+    wipe(*to);
     *to = dv_strndup(text, size);
     return *to != NULL;
 }
@@ -192,6 +201,30 @@ static int read_store(dv_config_file *f, const char *path, const dv_json *docume
     return copy_text(&f->store, suffix) ? 0 : dv_error_oom(err);
 }
 
+static int read_headers(dv_config_file *f, const char *path, const dv_json *document, davit_error **err)
+{
+    const dv_json *headers = NULL, *value;
+    const char *name;
+    void *iter = NULL;
+    int r = get_object(path, document, "HttpHeaders", &headers, err);
+    if (r < 0 || !headers)
+        return r;
+    f->headers = dv_new_array(dv_config_header, dv_json_count(headers));
+    if (!f->headers)
+        return dv_error_oom(err);
+    while (dv_json_next(headers, &iter, &name, &value)) {
+        const char *text = dv_json_string(value, NULL);
+        if (!text)
+            return bad(err, path, "HttpHeaders", name, "not a string");
+        if (dv_str_equal_nocase(name, "User-Agent"))
+            continue;
+        dv_config_header *h = &f->headers[f->header_count++];
+        if (!copy_text(&h->name, name) || !copy_text(&h->value, text))
+            return dv_error_oom(err);
+    }
+    return 0;
+}
+
 static bool is_blank(const char *bytes, size_t size)
 {
     for (size_t i = 0; i < size; i++)
@@ -204,7 +237,7 @@ int dv_config_file_parse(const char *path, const void *bytes, size_t size, dv_co
                          davit_error **err)
 {
     DV_AUTOPTR(dv_config_file) f = dv_new(dv_config_file);
-    DV_AUTOPTR(dv_json) document = NULL;
+    DV_AUTOPTR(dv_json_secret) document = NULL;
     DV_AUTOPTR(davit_error) why = NULL;
     dv_json_limits limits = {.max_bytes = DV_CONFIG_FILE_MAX};
     if (!f)
@@ -221,6 +254,8 @@ int dv_config_file_parse(const char *path, const void *bytes, size_t size, dv_co
             r = read_helpers(f, path, document, err);
         if (r == 0)
             r = read_store(f, path, document, err);
+        if (r == 0)
+            r = read_headers(f, path, document, err);
         if (r < 0)
             return r;
     }
@@ -251,7 +286,7 @@ static bool is_hub(const char *domain)
  * The host[:port] that a key names: behind a scheme and before the first "/" (auth.md 3, the CLI's
  * variant).
  */
-static bool key_host_is(const char *key, const char *domain)
+static const char *key_host(const char *key, size_t *out_size)
 {
     const char *scheme = strstr(key, "://");
     const char *host = scheme ? scheme + 3 : key;
@@ -261,6 +296,21 @@ static bool key_host_is(const char *key, const char *domain)
         size -= (size_t)(at + 1 - host);
         host = at + 1;
     }
+    *out_size = size;
+    return host;
+}
+
+bool dv_credential_same_host(const char *key, const char *other)
+{
+    size_t size, other_size;
+    const char *host = key_host(key, &size), *other_host = key_host(other, &other_size);
+    return size == other_size && memcmp(host, other_host, size) == 0;
+}
+
+static bool key_host_is(const char *key, const char *domain)
+{
+    size_t size;
+    const char *host = key_host(key, &size);
     return size == strlen(domain) && memcmp(host, domain, size) == 0;
 }
 
@@ -333,100 +383,63 @@ const davit_auth_config *dv_config_file_find(const dv_config_file *f, const char
     return best ? &best->config : NULL;
 }
 
-const char *dv_config_file_helper(const dv_config_file *f, const char *domain)
+const davit_auth_config *dv_config_file_exact(const dv_config_file *f, const char *key)
 {
-    for (size_t i = 0; i < f->helper_count; i++)
-        if (host_weight(f->helpers[i].key, domain) > 0)
-            return *f->helpers[i].suffix ? f->helpers[i].suffix : NULL;
-    /*
-     * Docker leaves an entry without secrets in the file for each that a store holds: no entry, nothing
-     * stored.
-     */
-    for (size_t i = 0; f->store && i < f->entry_count; i++)
-        if (davit_auth_config_is_anonymous(&f->entries[i].config) &&
-            host_weight(f->entries[i].key, domain) > 0)
-            return f->store;
+    for (size_t i = 0; i < f->entry_count; i++)
+        if (strcmp(f->entries[i].key, key) == 0)
+            return &f->entries[i].config;
     return NULL;
 }
 
-/* --- the order of files ---------------------------------------------------------------------------------------- */
-
-static const char *variable(const dv_credential_search *s, const char *name)
+/* host_weight() of a key for a registry as a whole. */
+static int entry_weight(const char *key, const char *domain)
 {
-    const char *value = s->environment ? s->environment(name) : NULL;
-    return value && *value ? value : NULL;
+    return has_repository_path(key) ? 0 : host_weight(key, domain);
 }
 
-/* The nth place to look, NULL when it is not set. New text. False without memory. */
-static bool place(const dv_credential_search *s, int nth, char **out)
+bool dv_credential_key_names(const char *key, const char *domain)
 {
-    DV_AUTO(dv_buf) path = DV_BUF_INIT(64u << 10);
-    const char *base;
-    *out = NULL;
-    switch (nth) {
-    case 0:
-        dv_buf_puts(&path, s->authfile ? s->authfile : "");
-        break;
-    case 1:
-        base = variable(s, "REGISTRY_AUTH_FILE");
-        dv_buf_puts(&path, base ? base : "");
-        break;
-    case 2:
-        if ((base = variable(s, "DOCKER_CONFIG")))
-            dv_buf_printf(&path, "%s/config.json", base);
-        else if ((base = variable(s, "HOME")))
-            dv_buf_printf(&path, "%s/.docker/config.json", base);
-        break;
-    default:
-        if ((base = variable(s, "XDG_RUNTIME_DIR")))
-            dv_buf_printf(&path, "%s/containers/auth.json", base);
-        break;
+    return entry_weight(key, domain) > 0;
+}
+
+const char *dv_config_file_email(const dv_config_file *f, const char *domain)
+{
+    const entry *best = NULL;
+    int best_weight = 0;
+    for (size_t i = 0; i < f->entry_count; i++) {
+        const entry *e = &f->entries[i];
+        int weight = entry_weight(e->key, domain);
+        if (weight > best_weight && e->config.email && *e->config.email) {
+            best_weight = weight;
+            best = e;
+        }
     }
-    if (!path.failed && path.size == 0)
-        return true;
-    *out = dv_buf_take(&path);
-    return *out != NULL;
+    return best ? best->config.email : NULL;
 }
 
-static void warn_helper(dv_credential_search *s, const char *path, const char *suffix, const char *domain)
+const char *dv_config_file_helper(const dv_config_file *f, const char *domain)
 {
-    if (!s->helper_warned)
-        dv_warn("%s: the credentials for %s are with docker-credential-%s; credential helpers are not "
-                "supported yet",
-                path, domain, suffix);
-    s->helper_warned = true;
-}
-
-/* Look in one file. */
-static int find_in(dv_credential_search *s, const char *path, const char *domain, const char *repository,
-                   davit_auth_config *out, davit_error **err)
-{
-    DV_AUTOPTR(dv_config_file) f = NULL;
-    int r = dv_config_file_load(path, &f, err);
-    if (r < 0)
-        return r;
-    const char *suffix = dv_config_file_helper(f, domain);
-    if (suffix)
-        warn_helper(s, path, suffix, domain);
-    const davit_auth_config *found = dv_config_file_find(f, domain, repository);
-    if (!found)
-        return 0;
-    r = davit_auth_config_copy(found, out, err);
-    if (r == 0)
-        dv_trace(AUTH, "%s: credentials from %s", domain, path);
-    return r < 0 ? r : 1;
-}
-
-int dv_credential_search_find(dv_credential_search *s, const char *domain, const char *repository,
-                              davit_auth_config *out, davit_error **err)
-{
-    for (int i = 0; i < 4; i++) {
-        DV_AUTOFREE char *path = NULL;
-        if (!place(s, i, &path))
-            return dv_error_oom(err);
-        int r = path ? find_in(s, path, domain, repository, out, err) : 0;
-        if (r != 0)
-            return r;
+    const helper *best = NULL;
+    int best_weight = 0;
+    for (size_t i = 0; i < f->helper_count; i++) {
+        int weight = entry_weight(f->helpers[i].key, domain);
+        if (weight > best_weight) {
+            best_weight = weight;
+            best = &f->helpers[i];
+        }
     }
-    return 0;
+    if (best)
+        return *best->suffix ? best->suffix : NULL;
+    return f->store;
+}
+
+size_t dv_config_file_headers(const dv_config_file *f, const dv_config_header **out)
+{
+    *out = f->headers;
+    return f->header_count;
+}
+
+const char *dv_credential_key(const char *domain)
+{
+    return is_hub(domain) ? DV_HUB_KEY : domain;
 }

@@ -1,15 +1,13 @@
 /*
- * auth/config_file.h - stored credentials: Docker's config.json and Podman's auth.json, and the order in
- * which they are searched (auth.md 5, DESIGN section 4, threats A9).
+ * auth/config_file.h - what one credential file says: Docker's config.json or Podman's auth.json (auth.md 5, threats A9).
  *
- * A registry gets the entry of exactly its host[:port]; only Docker Hub has other names. Credential helpers
- * are not run: where one would have been asked, that is said once.
+ * A registry gets the entry of exactly its host[:port]; only Docker Hub has other names. Which files are looked at, and that
+ * helpers are asked, is credential_search.h's business.
  */
 #ifndef DV_AUTH_CONFIG_FILE_H
 #define DV_AUTH_CONFIG_FILE_H
 
 #include "davit/auth.h"
-#include "util/environment.h"
 #include "util/error.h"
 
 #define DV_CONFIG_FILE_MAX (4u << 20) /* bytes */
@@ -26,6 +24,7 @@ int dv_config_file_parse(const char *path, const void *bytes, size_t size, dv_co
 /* The same from disk; a missing file is an empty one, an unreadable one is DAVIT_ECONFIG. */
 int dv_config_file_load(const char *path, dv_config_file **out, davit_error **err);
 void dv_config_file_free(dv_config_file *f);
+DV_DEFINE_AUTOPTR(dv_config_file, dv_config_file_free)
 
 /*
  * The entry for a registry, NULL when there is none or it proves nothing. Borrowed.
@@ -37,25 +36,34 @@ void dv_config_file_free(dv_config_file *f);
 const davit_auth_config *dv_config_file_find(const dv_config_file *f, const char *domain,
                                              const char *repository);
 
+/* The entry with this very key, whatever it proves; NULL: none. Borrowed. */
+const davit_auth_config *dv_config_file_exact(const dv_config_file *f, const char *key);
+
+/* The e-mail address that stands in the registry's entry; NULL: none. Borrowed. */
+const char *dv_config_file_email(const dv_config_file *f, const char *domain);
+
 /*
- * The suffix of the credential helper that has this registry's credentials, NULL when the file itself is to
- * be asked. Borrowed.
+ * The name of the credential helper to ask for this registry: of "credHelpers", else of "credsStore"; NULL when the file itself
+ * has the credentials. Borrowed.
  */
 const char *dv_config_file_helper(const dv_config_file *f, const char *domain);
 
-/* Where to look. One per client; one thread at a time. */
-typedef struct dv_credential_search {
-    const char *authfile;      /* --authfile: first; NULL */
-    dv_getenv_fn *environment; /* NULL: only authfile */
-    bool helper_warned;
-} dv_credential_search;
+/* "HttpHeaders" without User-Agent. */
+typedef struct dv_config_header {
+    char *name;
+    char *value;
+} dv_config_header;
 
-/*
- * Look for a registry's credentials: authfile, $REGISTRY_AUTH_FILE, $DOCKER_CONFIG/config.json or
- * ~/.docker/config.json, $XDG_RUNTIME_DIR/containers/auth.json; the first that has an entry. 1: out is set;
- * 0: none; DAVIT_ECONFIG.
- */
-int dv_credential_search_find(dv_credential_search *s, const char *domain, const char *repository,
-                              davit_auth_config *out, davit_error **err);
+/* How many there are; *out is borrowed. */
+size_t dv_config_file_headers(const dv_config_file *f, const dv_config_header **out);
+
+/* --- keys ---------------------------------------------------------------------------------------------------------- */
+
+/* The key under which a registry's credentials are stored and asked for: DV_HUB_KEY, or the domain. Borrowed. */
+const char *dv_credential_key(const char *domain);
+/* Whether an entry with this key would be found for the registry as a whole: the key itself, or another way to write it. */
+bool dv_credential_key_names(const char *key, const char *domain);
+/* Whether two keys name the same host[:port] (the CLI's rule of auth.md 3). */
+bool dv_credential_same_host(const char *key, const char *other);
 
 #endif

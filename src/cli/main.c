@@ -6,6 +6,7 @@
  */
 #include "cli/cli.h"
 
+#include "cli/credential_davit.h"
 #include "cli/signals.h"
 #include "util/str.h"
 
@@ -160,6 +161,8 @@ int main(int argc, char **argv)
 {
     DV_AUTOPTR(davit_error) error = NULL;
     mode_t before = prepare_process();
+    if (dv_credential_davit_is_meant(argc > 0 ? argv[0] : NULL))
+        return dv_credential_davit_main(argc, argv);
     dv_cli cli = {.commands = commands, .umask = before, .store_dir = DV_BUF_INIT(8192)};
     dv_globals_init(&cli.globals);
     dv_output_init(&cli.out, STDOUT_FILENO);

@@ -47,6 +47,8 @@ const dv_option dv_global_options[] = {
     {"min-rate-window", 0, DV_OPTION_SECONDS, AT(min_rate_window_ms), "SECONDS",
      "that --min-rate averages (twice --stall-timeout)"},
     {"retry-delay", 0, DV_OPTION_SECONDS, AT(retry_delay_ms), "SECONDS", "before the first repetition (0.5)"},
+    {"helper-timeout", 0, DV_OPTION_SECONDS, AT(helper_timeout_ms), "SECONDS",
+     "for a credential helper's answer (30)"},
     {"version", 0, DV_OPTION_FLAG, AT(version), NULL, "print the version"},
     {"help", 'h', DV_OPTION_FLAG, AT(help), NULL, "print help"},
     {NULL},

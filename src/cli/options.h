@@ -63,7 +63,7 @@ typedef struct dv_globals {
     dv_texts insecure_registries, registry_mirrors, trusted_realms, headers;
     uint32_t max_concurrent_downloads, max_concurrent_uploads, max_download_attempts;
     uint32_t connect_timeout_ms, first_byte_timeout_ms, stall_timeout_ms;
-    uint32_t min_rate, min_rate_window_ms, retry_delay_ms;
+    uint32_t min_rate, min_rate_window_ms, retry_delay_ms, helper_timeout_ms;
 } dv_globals;
 
 extern const dv_option dv_global_options[];

@@ -87,6 +87,7 @@ int dv_cli_client(dv_cli *cli, bool with_store, uint32_t flags, davit_error **er
     options.min_rate = g->min_rate;
     options.min_rate_window_ms = g->min_rate_window_ms;
     options.retry_delay_ms = g->retry_delay_ms;
+    options.helper_timeout_ms = g->helper_timeout_ms;
     r = davit_client_new(&options, &cli->client, err);
     if (r == 0)
         dv_signals_set_client(cli->client);

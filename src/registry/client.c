@@ -167,6 +167,8 @@ static int copy_options(davit_client *c, const davit_client_options *o, davit_er
         r = make_service(c, o, err);
     for (const char *const *h = o->headers; r == 0 && h && *h; h++)
         r = dv_client_add_header(&c->extra_headers, *h, err);
+    if (r == 0)
+        r = dv_client_add_file_headers(c, err);
     return r;
 }
 
@@ -191,6 +193,8 @@ int davit_client_new(const davit_client_options *options, davit_client **out, da
     if (r == 0)
         r = dv_settings_note(c, o, err);
     if (r == 0)
+        r = dv_client_credentials_init(c, err);
+    if (r == 0)
         r = dv_loop_new(&c->loop, err);
     if (r == 0) {
         c->http.loop = c->loop;
@@ -202,6 +206,7 @@ int davit_client_new(const davit_client_options *options, davit_client **out, da
         davit_client_free(c);
         return r;
     }
+    dv_client_credentials_take(c, o);
     *out = c;
     return 0;
 }
@@ -231,6 +236,7 @@ void davit_client_free(davit_client *c)
         c->extension_free(extension);
     free_hosts(c->hosts);
     dv_headers_clear(&c->extra_headers);
+    dv_client_credentials_clear(c);
     davit_service_unref(c->service);
     dv_daemon_config_clear(&c->config);
     dv_setting_rows_clear(&c->noted);

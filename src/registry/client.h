@@ -8,9 +8,9 @@
 
 #include "davit/client.h"
 
-#include "auth/config_file.h"
 #include "net/http_client.h"
 #include "net/retry.h"
+#include "registry/credentials.h"
 #include "registry/settings.h"
 #include "service/daemon_config.h"
 #include "service/endpoint.h"
@@ -45,10 +45,10 @@ struct davit_client {
     dv_headers extra_headers;
     davit_service *service; /* mirrors, insecure registries; ask one snapshot of it */
     char *authfile;
+    dv_client_credentials credentials;
     char **trusted_realms; /* ends with NULL */
     dv_host *hosts;
     atomic_bool cancelled;
-    atomic_bool helper_warned;
     /* What a higher rank keeps with the client: the transfer manager and its store. Freed before the loop ends. */
     _Atomic(void *) extension;
     void (*extension_free)(void *extension);

@@ -2,7 +2,6 @@
 #include "registry/registry.h"
 
 #include "auth/auth_config.h"
-#include "auth/config_file.h"
 #include "auth/scope.h"
 #include "registry/call_private.h"
 
@@ -24,18 +23,13 @@ static int use_stored_credentials(dv_registry *reg, davit_error **err)
     davit_client *c = reg->client;
     DV_AUTO(davit_auth_config) credentials = DAVIT_AUTH_CONFIG_INIT;
     DV_AUTO(dv_buf) mirror = DV_BUF_INIT(DV_URL_MAX);
-    dv_credential_search search = {.authfile = c->authfile,
-                                   .environment = dv_client_environment(c),
-                                   .helper_warned = atomic_load(&c->helper_warned)};
     /* A mirror has credentials of its own or none (threats A15). */
     dv_url_origin_text(&reg->endpoint.url, &mirror);
     if (mirror.failed)
         return dv_error_oom(err);
     const char *host = strstr(dv_buf_text(&mirror), "://") + 3;
-    int r = dv_credential_search_find(&search, reg->endpoint.mirror ? host : reg->domain,
-                                      reg->path[0] ? reg->path : NULL, &credentials, err);
-    if (search.helper_warned)
-        atomic_store(&c->helper_warned, true);
+    int r = dv_client_find_credentials(c, reg->endpoint.mirror ? host : reg->domain,
+                                       reg->path[0] ? reg->path : NULL, &credentials, err);
     if (r < 0)
         return r;
     return new_authorizer(reg, r > 0 ? &credentials : NULL, err);

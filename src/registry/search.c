@@ -6,6 +6,7 @@
 
 #include "auth/auth_config.h"
 #include "registry/client.h"
+#include "registry/credentials.h"
 #include "registry/search_filter.h"
 #include "registry/search_result.h"
 #include "registry/v1_session.h"
@@ -133,28 +134,17 @@ static int given_auth(const char *value, davit_auth_config *out, davit_error **e
     return davit_auth_config_decode(value, out, &why) == DAVIT_ENOMEM ? dv_error_oom(err) : 0;
 }
 
-static int stored_auth(davit_client *c, const char *index, davit_auth_config *out, davit_error **err)
-{
-    dv_credential_search search = {.authfile = c->authfile,
-                                   .environment = dv_client_environment(c),
-                                   .helper_warned = atomic_load(&c->helper_warned)};
-    int r = dv_credential_search_find(&search, index, NULL, out, err);
-    if (search.helper_warned)
-        atomic_store(&c->helper_warned, true);
-    return r < 0 ? r : 0;
-}
-
 static int ask(davit_client *c, const question *q, const davit_search_options *o, davit_search_results **out,
                davit_error **err)
 {
     DV_AUTO(davit_auth_config) auth = DAVIT_AUTH_CONFIG_INIT;
     DV_AUTO(davit_auth_config) other = DAVIT_AUTH_CONFIG_INIT;
     DV_AUTOPTR(davit_error) why = NULL;
-    int r =
-        o->registry_auth ? given_auth(o->registry_auth, &auth, err) : stored_auth(c, q->index, &auth, err);
+    int r = o->registry_auth ? given_auth(o->registry_auth, &auth, err)
+                             : dv_client_find_credentials(c, q->index, NULL, &auth, err);
     if (r < 0)
         return r;
-    bool somebody = o->registry_auth || !davit_auth_config_is_anonymous(&auth);
+    bool somebody = o->registry_auth || r > 0;
     r = search_as(c, q, somebody ? &auth : NULL, out, &why);
     if (r == DAVIT_EUNAUTHORIZED && o->request_auth_config) {
         davit_error_free(DV_STEAL(why));

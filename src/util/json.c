@@ -47,6 +47,26 @@ void dv_json_free(dv_json *v)
     json_decref(unwrap(v));
 }
 
+/* Not deeper than the scan let through. */
+static void wipe_strings(json_t *j)
+{
+    const char *key;
+    json_t *child;
+    size_t i;
+    if (json_is_string(j))
+        explicit_bzero((char *)json_string_value(j), json_string_length(j));
+    json_object_foreach(j, key, child)
+        wipe_strings(child);
+    json_array_foreach(j, i, child)
+        wipe_strings(child);
+}
+
+void dv_json_free_secret(dv_json *v)
+{
+    wipe_strings(unwrap(v));
+    dv_json_free(v);
+}
+
 dv_json_type dv_json_get_type(const dv_json *v)
 {
     switch (json_typeof(unwrap(v))) {

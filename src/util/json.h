@@ -52,6 +52,11 @@ int dv_json_parse(const void *bytes, size_t size, const dv_json_limits *limits, 
 void dv_json_free(dv_json *v); /* only what dv_json_parse() or a builder gave */
 DV_DEFINE_AUTOPTR(dv_json, dv_json_free)
 
+/* Local of a document with secrets in it: its strings are wiped before they are released. */
+typedef dv_json dv_json_secret;
+void dv_json_free_secret(dv_json *v);
+DV_DEFINE_AUTOPTR(dv_json_secret, dv_json_free_secret)
+
 dv_json_type dv_json_get_type(const dv_json *v);
 bool dv_json_is(const dv_json *v, dv_json_type type);               /* false for NULL */
 const dv_json *dv_json_get(const dv_json *object, const char *key); /* NULL: absent or no object */

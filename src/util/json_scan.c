@@ -39,6 +39,7 @@ typedef struct frame {
     size_t path_size;
     const char *const *keys; /* the known keys of this very object, or NULL */
     uint64_t seen;
+    dv_json_member member; /* the one that is being read */
 } frame;
 
 typedef struct scan {
@@ -51,6 +52,8 @@ typedef struct scan {
     size_t next_path_size;
     frame frames[DEPTH_CEILING];
     bool no_value; /* why it failed */
+    dv_json_member_fn *on_member; /* NULL: nobody wants to know */
+    void *user;
     davit_error **err;
 } scan;
 
@@ -281,7 +284,9 @@ static int scan_key(scan *s, frame *f)
     key k = {.size = 0};
     if (peek(s) != '"')
         return fail(s, "a key should stand here");
+    f->member.key = s->at;
     int r = scan_string(s, f->rows ? &k : NULL);
+    f->member.key_end = s->at;
     if (r == 0)
         r = check_key(s, f, &k);
     if (r < 0)
@@ -330,6 +335,25 @@ static int scan_value(scan *s)
     return scan_word(s);
 }
 
+/* A value has ended; it may be that of a member. */
+static int end_member(scan *s)
+{
+    frame *f = s->depth > 0 ? &s->frames[s->depth - 1] : NULL;
+    if (!f || !f->is_object || !s->on_member)
+        return 0;
+    f->member.depth = s->depth;
+    f->member.value_end = s->at;
+    return s->on_member(s->user, &f->member);
+}
+
+/* The value of a member, or of an array; a container ends later. */
+static int scan_inner_value(scan *s)
+{
+    uint32_t depth = s->depth;
+    int r = scan_value(s);
+    return r == 0 && s->depth == depth ? end_member(s) : r;
+}
+
 /* In the innermost container: close it, or read its next member. */
 static int scan_member(scan *s)
 {
@@ -338,7 +362,7 @@ static int scan_member(scan *s)
     if (peek(s) == (f->is_object ? '}' : ']')) {
         s->at++;
         s->depth--;
-        return 0;
+        return end_member(s);
     }
     if (f->has_members) {
         if (peek(s) != ',')
@@ -350,10 +374,11 @@ static int scan_member(scan *s)
     f->has_members = true;
     if (!f->is_object) {
         descend(s, f, "[]", 2, false);
-        return scan_value(s);
+        return scan_inner_value(s);
     }
     int r = scan_key(s, f);
-    return r < 0 ? r : scan_value(s);
+    f->member.value = s->at;
+    return r < 0 ? r : scan_inner_value(s);
 }
 
 static void begin(scan *s, const void *bytes, size_t size, const dv_json_limits *limits,
@@ -390,18 +415,27 @@ static int too_long(size_t size, const dv_json_limits *limits, davit_error **err
     return dv_error_set(err, DAVIT_ETOOBIG, "%zu bytes, at most %zu are allowed", size, limits->max_bytes);
 }
 
-int dv_json_scan(const void *bytes, size_t size, const dv_json_limits *limits, const dv_json_known *known,
-                 davit_error **err)
+int dv_json_scan_members(const void *bytes, size_t size, const dv_json_limits *limits,
+                         const dv_json_known *known, dv_json_member_fn *on_member, void *user,
+                         davit_error **err)
 {
     if (size > limits->max_bytes)
         return too_long(size, limits, err);
     scan s;
     begin(&s, bytes, size, limits, known, err);
+    s.on_member = on_member;
+    s.user = user;
     int r = scan_whole_value(&s);
-    if (r < 0)
+    if (r != 0)
         return r;
     skip_space(&s);
     return s.at == size ? 0 : fail(&s, "something stands behind the document");
+}
+
+int dv_json_scan(const void *bytes, size_t size, const dv_json_limits *limits, const dv_json_known *known,
+                 davit_error **err)
+{
+    return dv_json_scan_members(bytes, size, limits, known, /* on_member= */ NULL, NULL, err);
 }
 
 /* Whether the bytes end within "true", "false" or "null", of which the scan shows the first letter. */

@@ -25,4 +25,19 @@ typedef struct dv_json_stop {
 int dv_json_scan_first(const void *bytes, size_t size, const dv_json_limits *limits, dv_json_stop *out_stop,
                        davit_error **err);
 
+/* Where a member of an object stands in the bytes: from the first byte to behind the last one. */
+typedef struct dv_json_member {
+    unsigned depth; /* 1: of the document itself */
+    size_t key, key_end;
+    size_t value, value_end;
+} dv_json_member;
+
+/* Not 0 ends the scan with it. */
+typedef int dv_json_member_fn(void *user, const dv_json_member *member);
+
+/* Scan a whole document and tell of each member of an object when it ends, so those inside before those around them. */
+int dv_json_scan_members(const void *bytes, size_t size, const dv_json_limits *limits,
+                         const dv_json_known *known, dv_json_member_fn *on_member, void *user,
+                         davit_error **err);
+
 #endif

@@ -90,6 +90,14 @@ size_t dv_utf8_length(const char *s, size_t n, uint32_t *out_rune)
     return len;
 }
 
+bool dv_utf8_is_valid(const char *s)
+{
+    size_t left = strlen(s), n = 1;
+    for (; left > 0 && n > 0; s += n, left -= n)
+        n = dv_utf8_length(s, left, NULL);
+    return n > 0;
+}
+
 static bool is_unsafe(uint32_t rune)
 {
     return rune < 0x20 || (rune >= 0x7f && rune < 0xa0) || rune == 0x061c || rune == 0x200e ||

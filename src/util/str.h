@@ -22,6 +22,7 @@ bool dv_str_to_u64(const char *s, uint64_t *out);
 
 /* Length of the valid UTF-8 sequence at s (n bytes are there), 0 if it is invalid. */
 size_t dv_utf8_length(const char *s, size_t n, uint32_t *out_rune);
+bool dv_utf8_is_valid(const char *s);
 
 /*
  * Append text from outside so that a terminal or log cannot be steered by it (threats C11): C0, C1, DEL, bidi controls, line
