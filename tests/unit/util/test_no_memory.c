@@ -16,10 +16,12 @@
 #include "auth/config_file.h"
 #include "net/error_body.h"
 #include "net/request.h"
+#include "registry/client.h"
 #include "registry/v2_ping.h"
 #include "service/endpoint.h"
 #include "service/index_info.h"
 #include "service/service.h"
+#include "service/text_list.h"
 #include "util/str.h"
 
 #include <setjmp.h>
@@ -564,8 +566,47 @@ static int write_inspect(davit_error **err)
     return r;
 }
 
+static int read_daemon_config(davit_error **err)
+{
+    static const char text[] =
+        "{\"registry-mirrors\":[\"https://a\"],\"insecure-registries\":[\"h\",\"10.0.0.0/8\"],"
+        "\"mirror-by-digest-only\":[\"https://b\"],\"max-download-attempts\":3}";
+    static const char *const options[] = {"https://b", NULL};
+    DV_AUTO(dv_daemon_config) c = DV_DAEMON_CONFIG_INIT;
+    char **joined = NULL;
+    int r = dv_daemon_config_parse("/d.json", text, sizeof(text) - 1, &c, err);
+    if (r == 0)
+        r = dv_daemon_config_check(&c, options, err);
+    if (r == 0)
+        r = dv_daemon_config_join(c.registry_mirrors, options, &joined, err);
+    dv_text_list_free(joined);
+    return r;
+}
+
+static int tell_settings(davit_error **err)
+{
+    static const char *const insecure[] = {"h", "10.0.0.0/8", NULL}, *const headers[] = {"A: b", NULL};
+    davit_client_options o = {.headers = headers, .max_concurrent_uploads = 2};
+    davit_service_options with = DAVIT_SERVICE_OPTIONS_INIT;
+    davit_client c = {.flags = DAVIT_CLIENT_NO_ENVIRONMENT, .http.user_agent = (char *)"test"};
+    davit_settings *settings = NULL;
+    with.insecure_registries = insecure;
+    with.certs_dir = "/certs";
+    int r = davit_service_new(&with, &c.service, err);
+    if (r == 0)
+        r = dv_settings_note(&c, &o, err);
+    if (r == 0)
+        r = davit_client_settings(&c, &settings, err);
+    davit_settings_free(settings);
+    dv_setting_rows_clear(&c.noted);
+    davit_service_unref(c.service);
+    return r;
+}
+
 static void above__survives_any_failure(void **state)
 {
+    run_case("daemon config", read_daemon_config, 0);
+    run_case("settings", tell_settings, 0);
     run_case("ping", record_ping, 0);
     run_case("headers", make_headers, 0);
     run_case("inspect", write_inspect, 0);
