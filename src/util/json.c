@@ -55,10 +55,8 @@ static void wipe_strings(json_t *j)
     size_t i;
     if (json_is_string(j))
         explicit_bzero((char *)json_string_value(j), json_string_length(j));
-    json_object_foreach(j, key, child)
-        wipe_strings(child);
-    json_array_foreach(j, i, child)
-        wipe_strings(child);
+    json_object_foreach(j, key, child) wipe_strings(child);
+    json_array_foreach(j, i, child) wipe_strings(child);
 }
 
 void dv_json_free_secret(dv_json *v)
