@@ -36,6 +36,7 @@ static const dv_command *const commands[] = {
     &dv_command_digest,
     &dv_command_blob,
     &dv_command_ping,
+    &dv_command_search,
     &dv_command_info,
     &dv_command_version,
     &dv_command_help,

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#define CELL_MAX 8192 /* bytes, escaped */
+#define CELL_MAX (32u << 10) /* bytes, escaped */
 #define WIDTH_MIN 10
 #define GAP 3
 
@@ -44,11 +44,20 @@ void dv_table_add(dv_table *t, const char *text)
     t->cells[t->cell_count++] = owned;
 }
 
+/* Characters, of which there may be fewer than bytes. */
+static size_t length_of(const char *text)
+{
+    size_t count = 0;
+    for (; *text; text++)
+        count += ((unsigned char)*text & 0xC0) != 0x80;
+    return count;
+}
+
 static size_t width_of(const dv_table *t, size_t column)
 {
     size_t width = WIDTH_MIN;
     for (size_t i = column; i < t->cell_count; i += t->column_count) {
-        size_t n = strlen(t->cells[i]) + GAP;
+        size_t n = length_of(t->cells[i]) + GAP;
         width = n > width ? n : width;
     }
     return width;
@@ -67,7 +76,7 @@ int dv_table_print(const dv_table *t, dv_output *o, davit_error **err)
         if (last)
             dv_output_printf(o, "%s\n", t->cells[i]);
         else
-            dv_output_printf(o, "%-*s", (int)widths[column], t->cells[i]);
+            dv_output_printf(o, "%s%*s", t->cells[i], (int)(widths[column] - length_of(t->cells[i])), "");
     }
     return 0;
 }

@@ -37,6 +37,16 @@ static void table_print__columns_are_aligned_and_escaped(void **state)
               "x\\x1B[31m/longer-than-that   3.20      12.5MB\n");
 }
 
+static void table_print__characters_count_and_not_bytes(void **state)
+{
+    static const char *const cells[] = {"NAME", "X", "f\xc3\xbcnf \xe2\x80\xa6 zeichen", "1"};
+    DV_AUTO(dv_table) t = {.column_count = 2};
+    for (size_t i = 0; i < DV_COUNT(cells); i++)
+        dv_table_add(&t, cells[i]);
+    print(&t, "NAME             X\n"
+              "f\xc3\xbcnf \xe2\x80\xa6 zeichen   1\n");
+}
+
 static void table_print__nothing_is_nothing(void **state)
 {
     DV_AUTO(dv_table) t = {.column_count = 1};
@@ -47,6 +57,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(table_print__columns_are_aligned_and_escaped),
+        cmocka_unit_test(table_print__characters_count_and_not_bytes),
         cmocka_unit_test(table_print__nothing_is_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
