@@ -261,7 +261,6 @@ static int take_member(const struct member *m, const dv_json *value, davit_auth_
         return dv_error_oom(err);
     davit_secret_free(*slot(out, m));
     *slot(out, m) = copy;
-    explicit_bzero((char *)text, size); /* the document is ours and goes */
     return 0;
 }
 
@@ -301,7 +300,7 @@ static int parse_first(const stream *s, davit_auth_config *out, davit_error **er
     DV_AUTO(dv_buf) json = {.max = limits.max_bytes, .secret = true};
     DV_AUTO(davit_auth_config) config = DAVIT_AUTH_CONFIG_INIT;
     DV_AUTOPTR(davit_error) why = NULL;
-    DV_AUTOPTR(dv_json) document = NULL;
+    DV_AUTOPTR(dv_json_secret) document = NULL;
     dv_json_stop stop;
     replace_invalid(&s->bytes, &json);
     if (json.failed || s->bytes.failed)
