@@ -3,10 +3,12 @@
  *
  * libcurl's pool of connections, and its cache of TLS sessions, compare the options that libcurl knows, not what a callback
  * did to an SSL_CTX. A connection opened under one configuration must not serve another: it would be trusted by roots that
- * are not the other's, and speak for a client certificate that the other does not show. So an exchange under a configuration
- * with roots or client certificates names it in CURLOPT_CAPATH, which libcurl does compare: a path that cannot exist, ends
- * in the hash of what the configuration holds, and in whether client certificates may be shown. libcurl then loads nothing,
- * and the store of roots is ours; were the callback ever not called, no certificate would be trusted.
+ * are not the other's, and speak for a client certificate that the other does not show. So every exchange names its
+ * configuration in CURLOPT_CAPATH, which libcurl does compare: a path that cannot exist, of the hash of what the configuration
+ * holds and of whether client certificates may be shown. libcurl then loads nothing, and the store of roots is ours; were the
+ * callback ever not called, no certificate would be trusted.
+ *
+ * Our stores are also read once for each client, where libcurl reads the system's bundle again for each connection (25 ms).
  */
 #include "net/tls.h"
 
@@ -148,10 +150,12 @@ void dv_tls_config_want_roots(davit_tls_config *tls)
     tls->has_roots = true;
 }
 
-static bool has_identity(const davit_tls_config *tls)
+static const unsigned char no_identity[IDENTITY_SIZE];
+
+/* That of NULL is that of a configuration to which nothing was added. */
+static const unsigned char *identity_of(const davit_tls_config *tls)
 {
-    static const unsigned char none[IDENTITY_SIZE];
-    return memcmp(tls->identity, none, IDENTITY_SIZE) != 0;
+    return tls ? tls->identity : no_identity;
 }
 
 /* --- PEM --------------------------------------------------------------------------------------------------------- */
@@ -327,7 +331,7 @@ void dv_tls_roots_free(dv_tls_roots *roots)
     }
 }
 
-/* The bundle that was named must be readable; of the system's own places one may be missing where we have roots of our own. */
+/* A bundle that was named must be readable; the system's own may be missing where we have roots of our own. */
 static bool load_system_roots(X509_STORE *store, const dv_tls_session *session, CURL *easy)
 {
     const char *file = NULL, *path = NULL;
@@ -335,10 +339,9 @@ static bool load_system_roots(X509_STORE *store, const dv_tls_session *session, 
         return X509_STORE_load_file(store, session->ca_file);
     curl_easy_getinfo(easy, CURLINFO_CAINFO, &file);
     curl_easy_getinfo(easy, CURLINFO_CAPATH, &path);
-    bool loaded = file && X509_STORE_load_file(store, file);
-    if (path && X509_STORE_load_path(store, path))
-        loaded = true;
-    return loaded || session->config->has_roots;
+    bool loaded = !file || X509_STORE_load_file(store, file);
+    loaded = (!path || X509_STORE_load_path(store, path)) && loaded;
+    return loaded || (session->config && session->config->has_roots);
 }
 
 static X509_STORE *make_store(const dv_tls_session *session, CURL *easy)
@@ -348,7 +351,7 @@ static X509_STORE *make_store(const dv_tls_session *session, CURL *easy)
         return NULL;
     bool ok = load_system_roots(store, session, easy);
     const davit_tls_config *config = session->config;
-    for (int i = 0; ok && i < sk_X509_num(config->roots); i++)
+    for (int i = 0; ok && config && i < sk_X509_num(config->roots); i++)
         ok = X509_STORE_add_cert(store, sk_X509_value(config->roots, i));
     /* As libcurl has it and as Go does: what stands in the list is trusted, be it an intermediate or the server's own. */
     X509_STORE_set_flags(store, X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN);
@@ -373,7 +376,7 @@ static void keep(dv_tls_roots **list, dv_tls_roots *r)
 
 static CURLcode find_store(const dv_tls_session *session, CURL *easy, X509_STORE **out)
 {
-    const unsigned char *identity = session->config->identity;
+    const unsigned char *identity = identity_of(session->config);
     for (dv_tls_roots *r = *session->roots; r; r = r->next)
         if (memcmp(r->identity, identity, IDENTITY_SIZE) == 0) {
             *out = r->store;
@@ -438,7 +441,7 @@ static int on_certificate_request(SSL *ssl, void *user)
     const STACK_OF(X509_NAME) *issuers = SSL_get_client_CA_list(ssl);
     session->shown.asked = true;
     session->shown.shown = 0;
-    for (size_t i = 0; session->shown.allowed && i < config->client_count; i++) {
+    for (size_t i = 0; config && session->shown.allowed && i < config->client_count; i++) {
         const client_certificate *c = &config->clients[i];
         if (sk_X509_NAME_num(issuers) > 0 && !issuer_fits(c, issuers))
             continue;
@@ -468,8 +471,6 @@ static CURLcode on_context(CURL *easy, void *ssl_context, void *user)
     session->shown = (dv_tls_shown){.allowed = session->shown.allowed};
     SSL_CTX_set_cert_cb(context, on_certificate_request, session);
     SSL_CTX_set_mode(context, SSL_MODE_NO_AUTO_CHAIN); /* what stands in the file, no more */
-    if (!has_identity(session->config))
-        return CURLE_OK;
     X509_STORE *store = NULL;
     CURLcode result = find_store(session, easy, &store);
     if (result == CURLE_OK)
@@ -481,48 +482,59 @@ static CURLcode on_context(CURL *easy, void *ssl_context, void *user)
 static bool set_identity(CURL *easy, const davit_tls_config *config, bool show_client)
 {
     char hex[2 * IDENTITY_SIZE + 1], path[sizeof(NO_PATH) + sizeof(hex) + 8];
-    dv_hex_encode(config->identity, IDENTITY_SIZE, hex);
-    const char *suffix = show_client && config->client_count > 0 ? "/shown" : "";
+    dv_hex_encode(identity_of(config), IDENTITY_SIZE, hex);
+    const char *suffix = show_client && config && config->client_count > 0 ? "/shown" : "";
     snprintf(path, sizeof(path), NO_PATH "%s%s", hex, suffix);
     return curl_easy_setopt(easy, CURLOPT_CAPATH, path) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_CAINFO, NULL) == CURLE_OK;
 }
 
+/* libcurl has another TLS library: the system's roots, or the bundle that was named, as it loads them itself. */
+static int use_plain_defaults(CURL *easy, const dv_tls *tls, davit_error **err)
+{
+    if (memcmp(identity_of(tls->config), no_identity, IDENTITY_SIZE) != 0)
+        return dv_error_set(err, DAVIT_ETLS, "certificates of a host of its own need a libcurl with OpenSSL");
+    if (tls->ca_file) {
+        curl_easy_setopt(easy, CURLOPT_CAINFO, tls->ca_file);
+        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    }
+    return 0;
+}
+
+/* Make the session that on_context() gets; *out stays NULL where libcurl has another TLS library. */
+static int make_session(CURL *easy, const dv_tls *tls, dv_tls_session **out, davit_error **err)
+{
+    if (curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_context) != CURLE_OK)
+        return use_plain_defaults(easy, tls, err);
+    dv_tls_session *session = dv_new(dv_tls_session);
+    if (!session || !set_identity(easy, tls->config, tls->show_client)) {
+        free(session);
+        return dv_error_oom(err);
+    }
+    session->references = 1;
+    session->config = dv_tls_config_ref(tls->config);
+    session->ca_file = tls->ca_file;
+    session->roots = tls->roots;
+    session->shown.allowed = tls->show_client;
+    curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, session);
+    *out = session;
+    return 0;
+}
+
 int dv_tls_apply(void *easy, const dv_tls *tls, dv_tls_session **out, davit_error **err)
 {
-    davit_tls_config *config = tls->config;
-    bool verify = tls->verify && !(config && config->insecure);
+    bool verify = tls->verify && !(tls->config && tls->config->insecure);
     *out = NULL;
     /* The upper limit says nothing new; is_proxys() looks at it. */
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2 | CURL_SSLVERSION_MAX_TLSv1_3);
     curl_easy_setopt(easy, CURLOPT_SSL_CIPHER_LIST, ciphers);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, verify ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, verify ? 2L : 0L);
-    if (!verify) {
-        /* libcurl reads the bundle even when nothing is verified: 200 kB of PEM, several milliseconds. */
-        curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
-        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-        return 0;
-    }
-    if (tls->ca_file) {
-        curl_easy_setopt(easy, CURLOPT_CAINFO, tls->ca_file);
-        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-    }
-    if (!config)
-        return 0;
-    dv_tls_session *session = dv_new(dv_tls_session);
-    if (!session || (has_identity(config) && !set_identity(easy, config, tls->show_client))) {
-        free(session);
-        return dv_error_oom(err);
-    }
-    session->references = 1;
-    session->config = dv_tls_config_ref(config);
-    session->ca_file = tls->ca_file;
-    session->roots = tls->roots;
-    session->shown.allowed = tls->show_client;
-    curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_context);
-    curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, session);
-    *out = session;
+    if (verify)
+        return make_session(easy, tls, out, err);
+    /* libcurl reads the bundle even when nothing is verified. */
+    curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
+    curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
     return 0;
 }
 
