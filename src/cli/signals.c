@@ -7,6 +7,7 @@
 #include "cli/signals.h"
 
 #include "cli/output.h"
+#include "cli/prompt.h"
 #include "util/error.h"
 
 #include <pthread.h>
@@ -26,6 +27,7 @@ static sigset_t all; /* what the watcher waits for */
 
 static _Noreturn void leave(void)
 {
+    dv_prompt_restore();
     if (isatty(STDERR_FILENO) == 1)
         (void)!write(STDERR_FILENO, "\r\x1b[K", 4); /* over the terminal's own ^C */
     dv_message_write(STDERR_FILENO, "davit", "interrupted");
