@@ -1,6 +1,7 @@
 """Decides who gets a token: a small Docker token service that signs real JWTs (ES256, x5c chain).
 
-GET with optional Basic, POST with grant_type refresh_token or password. Every request is recorded.
+GET with optional Basic, POST with grant_type refresh_token or password. Every request is recorded. On
+order it refuses in each of the ways of auth.md 9, or does not answer at all.
 """
 import base64
 import datetime
@@ -21,6 +22,26 @@ from cryptography.x509.oid import NameOID
 # The registry forgives this much clock skew, so a token that must really expire is signed so much
 # earlier.
 REGISTRY_LEEWAY = 60
+
+
+JSON, TEXT = "application/json", "text/plain"
+# name -> (status, Content-Type or None, body, further headers, the words that a client shows)
+REFUSALS = {
+    "text": (401, TEXT, "nope", {}, "unauthorized: nope"),
+    "no type": (401, None, "nope", {}, "unauthorized: nope"),
+    "stock": (401, JSON, '{"errors":[{"code":"UNAUTHORIZED","message":"authentication required",'
+              '"detail":null}]}', {}, "unauthorized"),
+    "details": (401, JSON, '{"details":"incorrect username or password"}', {},
+                "unauthorized: incorrect username or password"),
+    "challenge": (401, TEXT, "x", {"WWW-Authenticate": 'Bearer error="invalid_token",'
+                                   'error_description="too old"'}, "errors:; unauthorized: too old; unauthorized: x"),
+    "not json": (401, JSON, "<html>", {}, "unauthorized: authentication required"),
+    "denied": (403, JSON, '{"errors":[{"code":"DENIED","message":"no access"}]}', {},
+               "denied: no access"),
+    "denied text": (403, TEXT, "closed", {}, "denied: closed"),
+    "list": (401, JSON, '{"errors":[{"code":"UNAUTHORIZED","message":"one"},'
+             '{"code":"DENIED","message":"two"}]}', {}, "errors:; unauthorized: one; denied: two"),
+}
 
 
 def b64(data):
@@ -79,11 +100,17 @@ class TokenServer:
     lifetime: float = None         # how long the registry really accepts it; None: expires_in
     token_field: str = "token"     # token, access_token, or both (then `token` is no good)
     refresh_tokens: dict = field(default_factory=dict)   # token -> user
-    give_refresh_token: bool = False
+    give_refresh_token: object = False    # True, or "offline": to those who ask for one (login)
+    rotate: bool = False           # a refresh token is good once, and another one comes with the answer
+    grants: bool = True            # False: no POST here (405)
+    refusal: tuple = None          # a row of REFUSALS, or (status, type, body, headers)
+    silent: bool = False           # no answer, ever
+    name: str = "127.0.0.1"        # what the realm calls this host
 
     def __enter__(self):
         self.signer = Signer()
         self.requests = []
+        self.stopping = threading.Event()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -102,10 +129,11 @@ class TokenServer:
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
         self.host = f"127.0.0.1:{self.server.server_address[1]}"
-        self.realm = f"http://{self.host}/token"
+        self.realm = f"http://{self.name}:{self.server.server_address[1]}/token"
         return self
 
     def __exit__(self, *_):
+        self.stopping.set()
         self.server.shutdown()
         self.server.server_close()
 
@@ -143,14 +171,46 @@ class TokenServer:
             "nbf": int(now) - 120, "iat": int(now), "jti": secrets.token_hex(8),
             "access": self._access(scopes, user)})
 
+    @staticmethod
+    def _body(handler):
+        """Of a request; skopeo sends its forms in chunks."""
+        if handler.headers.get("Transfer-Encoding") != "chunked":
+            return handler.rfile.read(int(handler.headers.get("Content-Length") or 0)).decode("latin-1")
+        body = b""
+        while size := int(handler.rfile.readline(), 16):
+            body += handler.rfile.read(size)
+            handler.rfile.readline()
+        handler.rfile.readline()
+        return body.decode("latin-1")
+
+    def _gives_refresh(self, request, user):
+        old = request.form.get("refresh_token", [None])[0]
+        if self.rotate and old:
+            del self.refresh_tokens[old]
+            return True
+        offline = (request.query.get("offline_token") == ["true"]
+                   or request.form.get("access_type") == ["offline"])
+        return bool(user) and (self.give_refresh_token is True
+                               or self.give_refresh_token == "offline" and offline)
+
     def _serve(self, handler):
-        length = int(handler.headers.get("Content-Length") or 0)
-        body = handler.rfile.read(length).decode("latin-1")
+        body = self._body(handler)
         query = urllib.parse.parse_qs(urllib.parse.urlsplit(handler.path).query)
         request = TokenRequest(handler.command, query, urllib.parse.parse_qs(body),
                                {k.lower(): v for k, v in handler.headers.items()})
+        if self.silent:
+            self.requests.append(request)
+            self.stopping.wait()
+            return
+        headers = {"Content-Type": JSON}
         user, right = self._user(request)
-        if right:
+        if self.refusal:
+            request.status, kind, text, headers = self.refusal[:4]
+            headers = {**headers, **({"Content-Type": kind} if kind else {})}
+            answer = text
+        elif handler.command == "POST" and not self.grants:
+            request.status, answer = 405, {"errors": [{"code": "UNSUPPORTED", "message": "GET it"}]}
+        elif right:
             request.user, request.status = user, 200
             request.token = self.make_token(request.scopes, user)
             answer = {}
@@ -162,7 +222,7 @@ class TokenServer:
                 answer["access_token"] = request.token
             if self.expires_in is not None:
                 answer["expires_in"] = self.expires_in
-            if self.give_refresh_token and user:
+            if self._gives_refresh(request, user):
                 refresh = secrets.token_hex(16)
                 self.refresh_tokens[refresh] = user
                 answer["refresh_token"] = refresh
@@ -170,9 +230,10 @@ class TokenServer:
             request.status = 401
             answer = {"errors": [{"code": "UNAUTHORIZED", "message": "incorrect user or password"}]}
         self.requests.append(request)
-        data = json.dumps(answer).encode()
+        data = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
         handler.send_response(request.status)
-        handler.send_header("Content-Type", "application/json")
+        for key, value in headers.items():
+            handler.send_header(key, value)
         handler.send_header("Content-Length", str(len(data)))
         handler.end_headers()
         handler.wfile.write(data)
