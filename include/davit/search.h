@@ -86,9 +86,14 @@ typedef struct davit_search_options {
  * @param options  NULL for defaults
  * @param out      set on success; free with davit_search_results_free()
  *
+ * Results keep the index's order; what else it says (query, num_results) is dropped, and has_results is always true.
+ *
  * Limits:  an answer of 4 MiB
- * Errors:  DAVIT_EINVAL (filter, term, limit, an endpoint that cannot be used), DAVIT_EREGISTRY "Unexpected status code N" with
- *          the status in davit_error_http_status(), DAVIT_EUNAUTHORIZED, the network's
+ * Errors:  DAVIT_EINVAL (filter, term, limit, a host no URL can be made of); of an index that cannot be reached the network's, as
+ *          "invalid registry endpoint ..."; "Unexpected status code N" with N in davit_error_http_status(): DAVIT_EUNAUTHORIZED 401,
+ *          DAVIT_EDENIED 403, DAVIT_ENOTFOUND 404, DAVIT_ERATELIMIT 429, DAVIT_EUNSUPPORTED 501, DAVIT_EUNAVAILABLE other 5xx,
+ *          DAVIT_EREGISTRY the rest; DAVIT_EFORMAT "error decoding registry search results: ..."; DAVIT_EUNAUTHORIZED and
+ *          DAVIT_EDENIED of a token server; the network's
  * Threads: any; blocks; request_auth_config runs on the calling thread
  * Spec:    search.md
  */
@@ -105,9 +110,9 @@ typedef int (*davit_repository_fn)(const char *repository, void *user_data);
  * @param host  host[:port]
  *
  * Limits:  8 MiB a page, 10 000 pages
- * Errors:  DAVIT_EUNSUPPORTED (the registry does not list), DAVIT_EUNAUTHORIZED, DAVIT_EDENIED, DAVIT_EPROTOCOL, the network's
+ * Errors:  DAVIT_EUNSUPPORTED (the registry lists to nobody), DAVIT_EUNAUTHORIZED, DAVIT_EDENIED, DAVIT_EPROTOCOL, the network's
  * Threads: any; blocks; @p fn runs on the calling thread
- * Spec:    registry-v2.md 8; threats A8, C4
+ * Spec:    registry-v2.md 7; threats A8, C4
  */
 DAVIT_API int davit_registry_catalog(davit_client *client, const char *host, davit_repository_fn fn,
                                      void *user_data, davit_error **err);

@@ -225,7 +225,9 @@ static int read_bool(const davit_search_filters *filters, const char *key, bool 
         DV_AUTO(dv_buf) text = DV_BUF_INIT(2 * DV_SEARCH_FILTERS_MAX);
         for (size_t i = 0; i < f->count; i++)
             dv_buf_printf(&text, "%s%s", i ? " " : "", f->values[i].text);
-        return dv_error_set(err, DAVIT_EINVAL, "invalid filter '%s=[%s]'", key, dv_buf_text(&text));
+        return text.failed
+                   ? dv_error_oom(err)
+                   : dv_error_set(err, DAVIT_EINVAL, "invalid filter '%s=[%s]'", key, dv_buf_text(&text));
     }
     *out_given = true;
     *out = yes;
@@ -256,8 +258,10 @@ static int read_stars(const davit_search_filters *filters, dv_search_wish *wish,
         if (wrong) {
             DV_AUTO(dv_buf) quoted = DV_BUF_INIT(8 * DV_SEARCH_FILTERS_MAX);
             dv_str_quote(&quoted, text, strlen(text));
-            return dv_error_set(err, DAVIT_EINVAL, "invalid filter 'stars=%s': strconv.Atoi: parsing %s: %s",
-                                text, dv_buf_text(&quoted), wrong);
+            return quoted.failed ? dv_error_oom(err)
+                                 : dv_error_set(err, DAVIT_EINVAL,
+                                                "invalid filter 'stars=%s': strconv.Atoi: parsing %s: %s",
+                                                text, dv_buf_text(&quoted), wrong);
         }
         if (value > wish->stars)
             wish->stars = value;

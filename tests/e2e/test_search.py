@@ -8,6 +8,7 @@ import time
 import pytest
 
 from support.davit import FAST
+from support.hub import HubProxy
 from support.registry import DockerRegistry
 from support.search_server import Answer, SearchServer, repository
 from support.tls import Authority
@@ -278,6 +279,37 @@ def test_an_identity_token_that_is_refused_is_status_4(davit, index, tokens):
     result = davit.fails(4, "search", f"{index.host}/web")
     assert result.error.startswith(f"davit: Get \"{index.url}/v1/search?q=web&n=25\": ")
     assert "R0-secret" not in result.error and index.seen("search") == []
+
+
+# ---- Docker Hub, as far as davit can tell --------------------------------------------------------
+
+
+@pytest.fixture
+def hub(davit, tmp_path):
+    authority = Authority(tmp_path / "hub-tls", names=("index.docker.io",))
+    with SearchServer(ROWS, authority=authority) as server:
+        with HubProxy(server.host, authority.ca, "index.docker.io") as proxy:
+            davit.env.update(proxy.env)
+            yield server
+
+
+@pytest.mark.parametrize("term,word", [
+    ("web", "web"), ("acme/web", "acme/web"), ("Acme/web", "Acme/web"), ("library/web", "web"),
+    ("docker.io/library/web", "web"), ("index.docker.io/web", "web"), ("library/library/web", "library/web"),
+    ("", ""),
+])
+def test_docker_hub_is_asked_without_a_ping(davit, hub, term, word):
+    davit("search", term)
+    assert [(r.path, r.query) for r in hub.requests] == [("/v1/search", {"q": word, "n": "25"})]
+    assert hub.requests[0].headers["host"] == "index.docker.io"
+
+
+def test_docker_hub_gets_its_credentials_and_has_no_catalogue_here(davit, hub):
+    davit.login("https://index.docker.io/v1/", USER, PASSWORD)
+    hub.answers["search"] = Answer(404)
+    result = davit.fails(3, "search", "web")
+    assert result.error == "davit: Unexpected status code 404"
+    assert [r.headers["authorization"] for r in hub.requests] == [BASIC]
 
 
 # ---- redirects and cookies (threats A3, A4) ------------------------------------------------------

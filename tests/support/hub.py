@@ -72,9 +72,9 @@ class HubProxy(Forwarder):
     """The proxy of a network where Docker Hub is `target`; it knows nobody else. `env` leads davit
     to it, `asked` is what it was asked for."""
 
-    def __init__(self, target, ca):
+    def __init__(self, target, ca, name=HUB):
         super().__init__(target)
-        self.ca, self.asked = ca, []
+        self.ca, self.name, self.asked = ca, name, []
 
     @property
     def env(self):
@@ -90,7 +90,7 @@ class HubProxy(Forwarder):
             head += data
         line = head.split(b"\r\n")[0].decode()
         self.asked.append(line)
-        if not line.startswith(f"CONNECT {HUB}:443 "):
+        if not line.startswith(f"CONNECT {self.name}:443 "):
             sock.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
             return None
         onward = super().onward(sock)

@@ -17,6 +17,9 @@
 #include "net/error_body.h"
 #include "net/request.h"
 #include "registry/client.h"
+#include "registry/search_filter.h"
+#include "registry/search_result.h"
+#include "registry/v1_endpoint.h"
 #include "registry/v2_ping.h"
 #include "service/endpoint.h"
 #include "service/index_info.h"
@@ -603,11 +606,61 @@ static int tell_settings(davit_error **err)
     return r;
 }
 
+static int read_filters(davit_error **err)
+{
+    static const char set[] = "{\"is-official\":{\"true\":true},\"stars\":{\"3\":true,\"7\":true}}";
+    static const char list[] = "{\"is-official\":[\"true\"]}";
+    static const char *const texts[] = {"stars=2", "is-official=true", NULL}, *const bad[] = {"stars=x", NULL};
+    davit_search_filters *a = NULL, *b = NULL, *c = NULL, *d = NULL;
+    dv_search_wish wish;
+    int r = davit_search_filters_parse(set, strlen(set), &a, err);
+    if (r == 0)
+        r = davit_search_filters_parse(list, strlen(list), &b, err);
+    if (r == 0)
+        r = davit_search_filters_new(texts, &c, err);
+    if (r == 0)
+        r = dv_search_filters_read(a, false, &wish, err);
+    if (r == 0)
+        r = davit_search_filters_new(bad, &d, err);
+    if (r == 0)
+        r = dv_search_filters_read(d, false, &wish, err);
+    davit_search_filters_free(a);
+    davit_search_filters_free(b);
+    davit_search_filters_free(c);
+    davit_search_filters_free(d);
+    return r;
+}
+
+static int read_search_results(davit_error **err)
+{
+    static const char text[] = "{\"query\":\"q\",\"results\":[{\"name\":\"a\",\"description\":\"<b>\"},{}]}";
+    davit_search_results *results = NULL;
+    char *whole = NULL, *list = NULL;
+    int r = davit_search_results_parse(text, sizeof(text) - 1, &results, err);
+    if (r == 0)
+        r = davit_search_results_format(results, &whole, err);
+    if (r == 0)
+        r = davit_search_results_format_list(results, &list, err);
+    free(whole);
+    free(list);
+    davit_search_results_free(results);
+    return r;
+}
+
+static int find_v1_endpoint(davit_error **err)
+{
+    DV_AUTO(dv_url) url = DV_URL_INIT;
+    return dv_v1_endpoint_parse("registry.example:5000/v1/", &url, err);
+}
+
 static void above__survives_any_failure(void **state)
 {
     run_case("daemon config", read_daemon_config, 0);
     run_case("settings", tell_settings, 0);
     run_case("ping", record_ping, 0);
+    run_case("search filters", read_filters, DAVIT_EINVAL);
+    run_case("search results", read_search_results, 0);
+    run_case("v1 endpoint", find_v1_endpoint, 0);
     run_case("headers", make_headers, 0);
     run_case("inspect", write_inspect, 0);
     run_case("endpoints", make_endpoints, 0);
