@@ -13,7 +13,10 @@
 #include "auth/auth_config.h"
 #include "auth/authorizer.h"
 #include "auth/challenge.h"
+#include "auth/config_edit.h"
 #include "auth/config_file.h"
+#include "auth/credential_helper.h"
+#include "auth/credential_search.h"
 #include "net/error_body.h"
 #include "net/request.h"
 #include "registry/client.h"
@@ -431,6 +434,61 @@ static int ask_static_store(davit_error **err)
     return r;
 }
 
+/* An entry put into a text and taken out of it. */
+static int change_config_file(davit_error **err)
+{
+    static const char text[] = "{\n\t\"auths\": {\n\t\t\"https://h/\": {}\n\t},\n\t\"x\": 1\n}";
+    const davit_auth_config auth = {.username = (char *)"u", .password = (char *)"p", .email = (char *)"e"};
+    DV_AUTO(dv_buf) with = {.max = DV_CONFIG_FILE_MAX, .secret = true};
+    DV_AUTO(dv_buf) without = {.max = DV_CONFIG_FILE_MAX, .secret = true};
+    int r = dv_config_edit_put(text, strlen(text), "h", &auth, &with, err);
+    if (r == 0)
+        r = dv_config_edit_remove(dv_buf_text(&with), with.size, "h", &without, err);
+    return r < 0 ? r : r == 2 ? 0 : DAVIT_EINVAL;
+}
+
+static char *search_environment(const char *name)
+{
+    return strcmp(name, "DOCKER_AUTH_CONFIG") == 0
+               ? (char *)"{\"auths\":{\"https://index.docker.io/v1/\":{\"auth\":\"dTpw\"}}}"
+               : NULL;
+}
+
+static int search_credentials(davit_error **err)
+{
+    dv_credential_search s = {.authfile = "/nonexistent/auth.json", .environment = search_environment};
+    davit_auth_config found = DAVIT_AUTH_CONFIG_INIT;
+    char *target = NULL;
+    int r = dv_credential_search_find(&s, "docker.io", NULL, &found, err);
+    davit_auth_config_clear(&found);
+    if (r == 1)
+        r = dv_credential_search_target(&s, &target, err);
+    free(target);
+    return r;
+}
+
+static char *helper_environment(const char *name)
+{
+    return strcmp(name, "PATH") == 0   ? (char *)"/bin:/usr/bin"
+           : strcmp(name, "HOME") == 0 ? (char *)"/"
+                                       : NULL;
+}
+
+/* Without the process: that a program is missing is found out after all of its allocations but those of its answer. */
+static int ask_helper_program(davit_error **err)
+{
+    static const char answer[] = "{\"ServerURL\":\"h\",\"Username\":\"u\",\"Secret\":\"s\"}";
+    const dv_credential_helper h = {.name = "that-is-nowhere", .environment = helper_environment};
+    davit_auth_config found = DAVIT_AUTH_CONFIG_INIT;
+    int r = dv_credential_helper_get(&h, "h", &found, NULL);
+    if (r == DAVIT_ECONFIG)
+        r = dv_helper_answer_parse(answer, strlen(answer), "h", &found, err);
+    else if (r == DAVIT_ENOMEM)
+        dv_error_oom(err);
+    davit_auth_config_clear(&found);
+    return r == 1 ? 0 : r;
+}
+
 static void auth__survives_any_failure(void **state)
 {
     run_case("AuthConfig", encode_auth_config, 0);
@@ -440,6 +498,9 @@ static void auth__survives_any_failure(void **state)
     run_case("token request by POST", build_token_post, 0);
     run_case("token", parse_token, 0);
     run_case("config file", parse_config_file, 0);
+    run_case("config file, changed", change_config_file, 0);
+    run_case("credentials, searched", search_credentials, 0);
+    run_case("credential helper", ask_helper_program, 0);
     run_case("authorizer", use_authorizer, 0);
     assert_nothing_wrong();
 }
