@@ -51,7 +51,7 @@ typedef struct scan {
     uint32_t next_rows; /* frame.rows and path_size of the value that comes next */
     size_t next_path_size;
     frame frames[DEPTH_CEILING];
-    bool no_value; /* why it failed */
+    bool no_value;                /* why it failed */
     dv_json_member_fn *on_member; /* NULL: nobody wants to know */
     void *user;
     davit_error **err;
