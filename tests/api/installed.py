@@ -28,7 +28,11 @@ def main():
         sanitize = [] if sanitizers == "none" else [f"-fsanitize={sanitizers}"]
         run([*os.environ.get("CC", "cc").split(), "-o", str(program), source, *sanitize, *flags])
         library = next(Path(root).rglob("libdavit.so"))
-        run([str(program)], env={**os.environ, "LD_LIBRARY_PATH": str(library.parent)})
+        env = {**os.environ, "LD_LIBRARY_PATH": str(library.parent)}
+        run([str(program)], env=env)
+        helper = next(Path(root).rglob("docker-credential-davit"))      # the program under another name
+        if "docker-credential-davit (davit)" not in run([str(helper), "version"], env=env):
+            sys.exit(f"{helper} is not the credential helper")
 
 
 main()
