@@ -213,6 +213,12 @@ static int try_stored(dv_cli *cli, const char *host, davit_auth_config *stored, 
     return 1;
 }
 
+/* Nobody's, or what stands in its place beside an identity token. */
+static bool is_no_name(const char *username)
+{
+    return !*username || dv_str_equal(username, "<token>");
+}
+
 static int ask_for_the_rest(const char *usual, davit_auth_config *auth, davit_error **err)
 {
     int r = auth->username ? 0 : ask_username(usual, &auth->username, err);
@@ -262,7 +268,7 @@ static int run(dv_cli *cli, void *values, char **arguments, size_t count, davit_
         if (r <= 0)
             return r;
     }
-    r = ask_for_the_rest(stored.username && *stored.username ? stored.username : NULL, &auth, err);
+    r = ask_for_the_rest(stored.username && !is_no_name(stored.username) ? stored.username : NULL, &auth, err);
     return r < 0 ? r : with_given(cli, host, &auth, err);
 }
 

@@ -712,6 +712,19 @@ def test_stored_credentials_that_are_refused_lead_to_a_question(davit, htpasswd_
     assert decoded(davit, htpasswd_registry.host) == f"{USER}:{PASSWORD}"
 
 
+def test_an_identity_token_alone_leads_to_a_question(davit, htpasswd_registry):
+    """auth.md 5: only stored passwords are tried"""
+    host = htpasswd_registry.host
+    davit.write_auths({host: {"auth": base64.b64encode(b"<token>:").decode(), "identitytoken": "R0"}})
+    with Dialogue(davit, "login", host) as d:
+        d.answer("Username: ", USER)
+        d.answer("Password: ", PASSWORD)
+        assert d.end() == 0
+        assert "existing credentials" not in d.raw
+    assert decoded(davit, host) == f"{USER}:{PASSWORD}"
+    assert "R0" not in config(davit).read_text()
+
+
 def test_a_stored_name_cannot_steer_the_terminal(davit, htpasswd_registry):
     """threat C11"""
     davit.login(htpasswd_registry.host, "a\x1b[2J", "old-pw")
