@@ -133,8 +133,9 @@ void dv_call_answered(dv_call *c, dv_response *response)
         challenged(c, response);
         return;
     }
-    int refused =
-        c->any_status ? 0 : dv_response_refuses_certificate(response, c->registry->endpoint.tls, &err);
+    int refused = c->any_status && !c->login
+                      ? 0
+                      : dv_response_refuses_certificate(response, c->registry->endpoint.tls, &err);
     if (refused < 0) {
         dv_call_failed(c, refused, err);
         return;

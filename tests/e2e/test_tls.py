@@ -254,6 +254,25 @@ def test_a_client_certificate_that_is_refused_is_named(davit, certs, guarded, is
     assert_nothing_stored(davit)
 
 
+def test_every_command_shows_the_client_certificate(davit, certs, htpasswd_registry, server, users, issuer,
+                                                    address, tmp_path):
+    """login, ping, the catalogue that stands in for a search, and a login that is wrong"""
+    with Nginx(tmp_path, htpasswd_registry.host, server, address, client_ca=users.ca) as nginx:
+        issuer.install(certs, nginx.host)
+        result = davit.fails(6, *davit.options, *FAST, "login", "-u", "alice", "--password-stdin", nginx.host,
+                             data=b"p4ss:with colon")
+        assert "wants a client certificate" in result.error
+        users.client("alice").install(certs, nginx.host)
+        davit(*davit.options, "login", "-u", "alice", "--password-stdin", nginx.host, data=b"p4ss:with colon")
+        davit.fails(4, *davit.options, "login", "-u", "alice", "--password-stdin", nginx.host, data=b"wrong")
+        davit(*davit.options, "ping", nginx.host)
+        assert "demo/twice" in davit(*davit.options, "search", f"{nginx.host}/twice").text
+        pull(davit, nginx.host)
+        seen = nginx.accesses()
+        assert {a.subject for a in seen if a.status != 400} == {"CN=alice"}
+        assert any("_catalog" in a.uri for a in seen)
+
+
 @pytest.fixture(scope="module")
 def strict(open_registry, server, users, address, tmp_path_factory):
     """docker-registry that refuses in the handshake, where nginx answers 400."""

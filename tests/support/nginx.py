@@ -14,7 +14,7 @@ CONF = """
 worker_processes 1; daemon off; pid {dir}/pid; error_log {dir}/error.log;
 events {{}}
 http {{
-    log_format seen '$request_method|$request_uri|$server_protocol|$status|$ssl_client_verify|$ssl_client_s_dn';
+    log_format seen '$request_method|$request_uri|$server_protocol|$status|$ssl_protocol|$ssl_client_verify|$ssl_client_s_dn';
     access_log {dir}/access.log seen;
     client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/fcgi;
     uwsgi_temp_path {dir}/uwsgi; scgi_temp_path {dir}/scgi;
@@ -34,6 +34,7 @@ class Access:
     uri: str
     protocol: str
     status: int
+    tls: str            # "" for a plain request to the TLS port
     verify: str         # "NONE": no client certificate was shown
     subject: str        # of the client certificate
 
@@ -89,8 +90,8 @@ class Nginx:
         time.sleep(0.05)
         path = self.dir / "access.log"
         lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-        found = [line.split("|", 5) for line in lines]
-        return [Access(f[0], f[1], f[2], int(f[3]), *f[4:]) for f in found if f[0]]
+        found = [line.split("|", 6) for line in lines]
+        return [Access(f[0], f[1], f[2], int(f[3]), f[4].strip("-"), *f[5:]) for f in found if f[0]]
 
     def log_tail(self, lines=20):
         texts = [(self.dir / name).read_text(errors="replace").splitlines()[-lines:]
