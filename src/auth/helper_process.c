@@ -32,7 +32,7 @@
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
 
-/* What the keeper says. */
+/* What the keeper says, or the helper when it does not come to be. The first one counts. */
 typedef struct report {
     int wait_status;
     int exec_errno; /* not 0: there was no helper */
@@ -95,10 +95,15 @@ static void close_from(unsigned first)
         close((int)fd);
 }
 
-/* Gives what went wrong; the helper has the keeper's session and no signal blocked. */
-static int start_helper(const dv_helper_spec *spec, pid_t *out_pid)
+static void tell(int fd, const report *said)
 {
-    volatile int failure = 0; /* written by the child, which shares our memory until it is another program */
+    while (write(fd, said, sizeof(*said)) < 0 && errno == EINTR)
+        ;
+}
+
+/* The helper has the keeper's session and no signal blocked. What cannot be executed says so itself, before the keeper does. */
+static pid_t start_helper(const dv_helper_spec *spec)
+{
     pid_t pid = vfork();
     if (pid == 0) {
         sigset_t none;
@@ -106,17 +111,16 @@ static int start_helper(const dv_helper_spec *spec, pid_t *out_pid)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         sigprocmask(SIG_SETMASK, &none, NULL);
         execve(spec->program, spec->argv, spec->environment);
-        failure = errno;
+        const report said = {.exec_errno = errno};
+        tell(REPORT_FD, &said);
         _exit(127);
     }
-    *out_pid = pid;
-    return pid < 0 ? errno : failure;
+    return pid;
 }
 
 static _Noreturn void keep(const dv_helper_spec *spec, const channels *c, pid_t parent)
 {
     report said = {0};
-    pid_t helper;
     /* All of c is above the standard descriptors and above REPORT_FD. */
     bool ready = prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent && setsid() >= 0 &&
                  dup2(c->input, 0) == 0 && dup2(c->output[1], 1) == 1 && dup2(c->said[1], 2) == 2 &&
@@ -125,15 +129,15 @@ static _Noreturn void keep(const dv_helper_spec *spec, const channels *c, pid_t 
     if (ready) {
         default_signals();
         close_from(REPORT_FD + 1);
-        said.exec_errno = start_helper(spec, &helper);
+        pid_t helper = start_helper(spec);
+        said.exec_errno = helper < 0 ? errno : 0;
         for (int fd = 0; fd <= 2; fd++)
             close(fd);
         if (helper > 0)
             while (waitpid(helper, &said.wait_status, 0) < 0 && errno == EINTR)
                 ;
     }
-    while (write(ready ? REPORT_FD : c->report[1], &said, sizeof(said)) < 0 && errno == EINTR)
-        ;
+    tell(ready ? REPORT_FD : c->report[1], &said);
     for (;;)
         pause();
 }
