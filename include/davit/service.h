@@ -120,8 +120,11 @@ DAVIT_API int davit_host_certs_dir(const char *host, char **out, davit_error **e
  * Add what a directory holds to @p tls (ReadCertsDirectory): NAME.crt are roots, NAME.cert with NAME.key a client certificate.
  * A missing directory is fine. The first error ends it; what was added before stays.
  *
- * Limits: 1 MiB a file
- * Errors: DAVIT_EINVAL naming the file; DAVIT_EIO, DAVIT_ECERTIFICATE (not a certificate, a key that does not fit)
+ * Not for a configuration that is in use already: it may change until it is shared.
+ *
+ * Limits: 1 MiB a file, 1000 files
+ * Errors: DAVIT_EINVAL naming the file; DAVIT_EIO, DAVIT_ETOOBIG, DAVIT_ECERTIFICATE (not a certificate, a key that does not
+ *         fit or is encrypted)
  * Spec:   service.md 11
  */
 DAVIT_API int davit_read_certs_directory(davit_tls_config *tls, const char *directory, davit_error **err);
