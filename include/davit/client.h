@@ -17,7 +17,7 @@ struct davit_credential_store; /* davit/auth.h */
 
 /** davit_client_options.flags */
 #define DAVIT_CLIENT_TLS_NO_VERIFY (1u << 0) /**< every registry counts as insecure */
-/** No proxies, credentials or configuration files of the user's environment and the system. */
+/** No proxies, credentials or configuration files of the user and the system; directories of certificates stay. */
 #define DAVIT_CLIENT_NO_ENVIRONMENT (1u << 1)
 #define DAVIT_CLIENT_STORE_READ_ONLY (1u << 2) /**< open the store for reading only */
 

@@ -81,6 +81,8 @@ int dv_file_read(int dirfd, const char *path, size_t max, dv_buf *out, davit_err
         if (out->size + (size_t)n > max)
             return dv_error_set(err, DAVIT_ETOOBIG, "%s is longer than %zu bytes", path, max);
         dv_buf_append(out, chunk, (size_t)n);
+        if (out->secret)
+            explicit_bzero(chunk, (size_t)n);
         if (out->failed)
             return dv_error_oom(err);
     }
