@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #define DV_TAR_NAME_MAX (64u << 10)     /* bytes of a name or link */
-#define DV_TAR_EXTENSION_MAX (1u << 20) /* bytes of all extension records before one entry (threats D9) */
+#define DV_TAR_EXTENSION_MAX (1u << 20) /* bytes of all extension headers before one entry (threats D9) */
 #define DV_TAR_XATTRS_MAX 64            /* of one entry (threats D7) */
 #define DV_TAR_XATTR_BYTES_MAX (128u << 10)
 
@@ -46,14 +46,14 @@ typedef struct dv_tar_entry {
     dv_tar_type type;
     const char *name;
     const char *link; /* target of a link; "" for others */
-    uint64_t size;    /* bytes of data that follow; 0 for everything but files */
+    uint64_t size;    /* bytes of data that follow; 0 for everything but files, whatever the header says */
     uint32_t mode;    /* permission bits, setuid, setgid, sticky: 07777 */
     uint32_t uid, gid;
     uint32_t major, minor;
     dv_tar_time mtime, atime;
     const dv_tar_xattr *xattrs;
     size_t xattr_count;
-    uint64_t offset; /* of the entry's first header block in the stream */
+    uint64_t offset; /* in the stream, of its first block: of its first extension header, if any */
 } dv_tar_entry;
 
 typedef struct dv_tar_handler {
@@ -70,7 +70,8 @@ typedef struct dv_tar_handler {
 typedef struct dv_tar_reader dv_tar_reader;
 int dv_tar_reader_new(const dv_tar_handler *handler, void *user, dv_tar_reader **out, davit_error **err);
 dv_sink *dv_tar_reader_sink(dv_tar_reader *r);
-uint64_t dv_tar_reader_size_sum(const dv_tar_reader *r); /* of the size fields: the applied size */
+/* Of the size fields, of links and directories too: the applied size. */
+uint64_t dv_tar_reader_size_sum(const dv_tar_reader *r);
 uint64_t dv_tar_reader_entry_count(const dv_tar_reader *r);
 void dv_tar_reader_free(dv_tar_reader *r);
 DV_DEFINE_AUTOPTR(dv_tar_reader, dv_tar_reader_free)
