@@ -28,6 +28,7 @@ const char *dv_compression_name(dv_compression c);
 
 #define DV_INFLATE_OUTPUT_MAX (64ull << 30) /* bytes of one layer, by default (threats C5) */
 #define DV_ZSTD_WINDOW_LOG 25               /* 32 MiB, by default (threats C6) */
+#define DV_ZSTD_WINDOW_LOG_MIN 20           /* 1 MiB */
 #define DV_ZSTD_WINDOW_LOG_MAX 27           /* 128 MiB, what --zstd-window may ask for */
 #define DV_INFLATE_CHUNK (256u << 10)       /* bytes handed on at once, at most */
 
@@ -50,7 +51,10 @@ uint64_t dv_inflate_output_bytes(const dv_inflate *i);
 void dv_inflate_free(dv_inflate *i);
 DV_DEFINE_AUTOPTR(dv_inflate, dv_inflate_free)
 
-/* A step that compresses as gzip or zstd (NONE passes through). Deterministic: no time, no name. */
+/*
+ * A step that compresses as gzip or zstd (NONE passes through). Deterministic: no time, no name, and however the bytes come. level 0 is the
+ * codec's default (gzip 1, zstd 3); one beyond what it has is its highest (ISA-L has 3). Errors: DAVIT_EUNSUPPORTED for the other kinds.
+ */
 typedef struct dv_deflate dv_deflate;
 int dv_deflate_new(dv_compression kind, int level, dv_sink *next, dv_deflate **out, davit_error **err);
 dv_sink *dv_deflate_sink(dv_deflate *d);
