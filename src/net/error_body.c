@@ -297,7 +297,7 @@ static int add_challenge(answer *a, const dv_headers *headers, davit_error **err
     return 0;
 }
 
-static int code_of_status(int status)
+int dv_error_of_status(int status)
 {
     switch (status) {
     case 401:
@@ -320,7 +320,7 @@ static int code_of_status(int status)
 static int code_of(const answer *a)
 {
     int by_name = a->first ? a->first->code : DAVIT_EREGISTRY;
-    int by_status = code_of_status(a->status);
+    int by_status = dv_error_of_status(a->status);
     if (by_name == DAVIT_EUNAUTHORIZED || by_name == DAVIT_EDENIED)
         return by_name;
     return by_status != DAVIT_EREGISTRY ? by_status : by_name;

@@ -24,4 +24,7 @@ int dv_error_body_set(davit_error **err, int status, const dv_headers *headers, 
 /* The standard reason phrase of a status, "" for an unknown one. */
 const char *dv_http_reason(int status);
 
+/* The davit_code of an HTTP status that is no success (DESIGN 3). */
+int dv_error_of_status(int status);
+
 #endif

@@ -55,26 +55,10 @@ static void question_url(const dv_registry *reg, dv_buf *out)
     dv_buf_puts(out, "/v2/");
 }
 
-static int code_of(int status)
-{
-    switch (status) {
-    case 401:
-        return DAVIT_EUNAUTHORIZED;
-    case 403:
-        return DAVIT_EDENIED;
-    case 404:
-        return DAVIT_ENOTFOUND;
-    case 429:
-        return DAVIT_ERATELIMIT;
-    default:
-        return status >= 500 ? DAVIT_EUNAVAILABLE : DAVIT_EREGISTRY;
-    }
-}
-
 static int judge(const dv_registry *reg, const char *url, const dv_response *res, davit_error **err)
 {
     if (res->status != 200) {
-        int code = code_of(res->status);
+        int code = dv_error_of_status(res->status);
         const char *reason = dv_http_reason(res->status);
         dv_error_set(err, code, "login attempt to %s failed with status: %d%s%s", url, res->status,
                      *reason ? " " : "", reason);

@@ -92,33 +92,21 @@ static int send_once(dv_v1_session *s, const dv_url *url, const dv_secret *autho
     return r < 0 ? r : dv_request_wait(s->client, &spec, NULL, out, err);
 }
 
+/* 501 is a registry that has no search. */
+static int status_code(int status)
+{
+    return status == 501 ? DAVIT_EUNSUPPORTED : dv_error_of_status(status);
+}
+
 static int name_url(const dv_url *url, int r, davit_error **err)
 {
     bool ours = r == DAVIT_ECANCELLED || r == DAVIT_ENOMEM;
     return ours ? r : dv_error_wrap(err, r, "Get \"%s\"", url->text);
 }
 
-static int code_of_status(int status)
-{
-    switch (status) {
-    case 401:
-        return DAVIT_EUNAUTHORIZED;
-    case 403:
-        return DAVIT_EDENIED;
-    case 404:
-        return DAVIT_ENOTFOUND;
-    case 429:
-        return DAVIT_ERATELIMIT;
-    case 501:
-        return DAVIT_EUNSUPPORTED;
-    default:
-        return status >= 500 && status <= 599 ? DAVIT_EUNAVAILABLE : DAVIT_EREGISTRY;
-    }
-}
-
 static int refuse_status(const dv_response *res, davit_error **err)
 {
-    int code = code_of_status(res->status);
+    int code = status_code(res->status);
     dv_error_set(err, code, "Unexpected status code %d", res->status);
     if (davit_error_code(*err) != code) /* no memory: a static error, not ours to fill */
         return davit_error_code(*err);
