@@ -16,11 +16,19 @@
 #define DV_STAGING_FORCE (1u << 0)
 
 typedef struct dv_staging dv_staging;
+/*
+ * Errors: DAVIT_EINVAL (no name), DAVIT_EEXIST (not empty, a file, a link), DAVIT_EBUSY (a mount point that is not empty, with force), DAVIT_EIO
+ * (no directory above, cannot write there), DAVIT_ENOSPACE.
+ */
 int dv_staging_open(const char *target, unsigned flags, dv_staging **out, davit_error **err);
-int dv_staging_fd(
-    const dv_staging *
-        s); /* of the root that is filled; borrowed. 0700 until commit, which gives it `mode` of the image's root entry */
-/* syncfs, put in place. Frees it, whatever the result. */
+/* Of the root that is filled; borrowed. 0700 until commit. */
+int dv_staging_fd(const dv_staging *s);
+/* What commit gives the root: dv_unpack_root_mode(). 0755 when not called. */
+void dv_staging_set_mode(dv_staging *s, unsigned mode);
+/*
+ * syncfs, put in place. Frees it, whatever the result; after an error the target is as it was. Errors: DAVIT_EEXIST (somebody filled the target
+ * meanwhile), DAVIT_EUNSUPPORTED (the file system cannot exchange directories), DAVIT_EIO, DAVIT_ENOSPACE.
+ */
 int dv_staging_commit(dv_staging *s, davit_error **err);
 void dv_staging_abort(dv_staging *s); /* removes the tree; NULL is fine */
 DV_DEFINE_AUTOPTR(dv_staging, dv_staging_abort)
