@@ -10,6 +10,8 @@
 #include "davit/progress.h"
 #include "davit/reference.h"
 
+#include "archive/compress.h"
+#include "archive/diff_id.h"
 #include "auth/auth_config.h"
 #include "auth/authorizer.h"
 #include "auth/challenge.h"
@@ -714,6 +716,82 @@ static int find_v1_endpoint(davit_error **err)
     return dv_v1_endpoint_parse("registry.example:5000/v1/", &url, err);
 }
 
+/* "hello" through each codec and back, on into its diff_id. */
+static int there_and_back(dv_compression kind, davit_error **err)
+{
+    static const char expected[] = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+    DV_AUTO(dv_diff_id_sink) d = DV_DIFF_ID_INIT;
+    DV_AUTOPTR(dv_inflate) inflate = NULL;
+    DV_AUTOPTR(dv_deflate) deflate = NULL;
+    davit_digest got = {0};
+    int r = dv_diff_id_init(&d, NULL, err);
+    if (r == 0)
+        r = dv_inflate_new(NULL, &d.sink, &inflate, err);
+    if (r == 0)
+        r = dv_deflate_new(kind, 0, dv_inflate_sink(inflate), &deflate, err);
+    if (r == 0)
+        r = dv_sink_write(dv_deflate_sink(deflate), "hello", 5, err);
+    if (r == 0)
+        r = dv_sink_finish(dv_deflate_sink(deflate), err);
+    if (r < 0)
+        return r;
+    dv_diff_id_get(&d, &got);
+    return strcmp(got.text, expected) == 0 ? 0 : DAVIT_EINVAL;
+}
+
+static int use_plain(davit_error **err)
+{
+    return there_and_back(DV_COMPRESSION_NONE, err);
+}
+
+static int use_gzip(davit_error **err)
+{
+    return there_and_back(DV_COMPRESSION_GZIP, err);
+}
+
+static int use_zstd(davit_error **err)
+{
+    return there_and_back(DV_COMPRESSION_ZSTD, err);
+}
+
+static int inflate_old(const void *bytes, size_t size, davit_error **err)
+{
+    const dv_inflate_options options = {.allow_old = true};
+    DV_AUTO(dv_diff_id_sink) d = DV_DIFF_ID_INIT;
+    DV_AUTOPTR(dv_inflate) inflate = NULL;
+    int r = dv_diff_id_init(&d, NULL, err);
+    if (r == 0)
+        r = dv_inflate_new(&options, &d.sink, &inflate, err);
+    if (r == 0)
+        r = dv_sink_write(dv_inflate_sink(inflate), bytes, size, err);
+    return r == 0 ? dv_sink_finish(dv_inflate_sink(inflate), err) : r;
+}
+
+/* Streams of nothing, as the programs write them. */
+static int use_xz(davit_error **err)
+{
+    static const char empty[] =
+        "\xfd"
+        "7zXZ\0\0\x04\xe6\xd6\xb4\x46\0\0\0\0\x1c\xdf\x44\x21\x1f\xb6\xf3\x7d\1\0\0\0\0\x04YZ";
+    return inflate_old(empty, sizeof(empty) - 1, err);
+}
+
+static int use_bzip2(davit_error **err)
+{
+    static const char empty[] = "BZh9\x17\x72\x45\x38\x50\x90\0\0\0\0";
+    return inflate_old(empty, sizeof(empty) - 1, err);
+}
+
+static void archive__survives_any_failure(void **state)
+{
+    run_case("no compression", use_plain, 0);
+    run_case("gzip", use_gzip, 0);
+    run_case("zstd", use_zstd, 0);
+    run_case("xz", use_xz, 0);
+    run_case("bzip2", use_bzip2, 0);
+    assert_nothing_wrong();
+}
+
 static void above__survives_any_failure(void **state)
 {
     run_case("daemon config", read_daemon_config, 0);
@@ -734,9 +812,8 @@ static void above__survives_any_failure(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values__survive_any_failure),
-        cmocka_unit_test(net__survives_any_failure),
-        cmocka_unit_test(auth__survives_any_failure),
+        cmocka_unit_test(values__survive_any_failure), cmocka_unit_test(net__survives_any_failure),
+        cmocka_unit_test(auth__survives_any_failure),  cmocka_unit_test(archive__survives_any_failure),
         cmocka_unit_test(above__survives_any_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
