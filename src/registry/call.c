@@ -266,7 +266,7 @@ void dv_call_ask(dv_call *c)
     bool tls = strcmp(reg->endpoint.url.scheme, "https") == 0;
     if (c->limit_ms)
         dv_timer_start(reg->client->loop, &c->limit, c->limit_ms);
-    if (reg->endpoint.insecure && tls) {
+    if (reg->endpoint.insecure && tls && !reg->endpoint.mirror) { /* a mirror keeps its scheme */
         if (reg->host->scheme == DV_SCHEME_UNDECIDED) {
             dv_race_or_wait(c);
             return;

@@ -137,6 +137,26 @@ static void race__a_host_is_known_to_the_whole_client(void **state)
     assert_int_equal(script_greetings(f->one), 1);
 }
 
+/* A mirror's URL has a scheme, which somebody wrote: insecure says only that its certificate is not verified. */
+static void race__a_mirror_keeps_its_scheme(void **state)
+{
+    fixture *f = *state;
+    DV_AUTOPTR(davit_error) err = NULL;
+    f->one = script_start(ROWS({.body = "plain"}));
+    f->registry = open_at(f, f->one, "https", "/", /* mirror= */ true);
+    DV_AUTOFREE char *text = ask_text(f->registry, "v2/app/x", &err);
+    assert_null(text);
+    assert_int_equal(davit_error_code(err), DAVIT_ETLS);
+    assert_int_equal(script_count(f->one, "GET", NULL), 0);
+    dv_registry_close(DV_STEAL(f->registry));
+    script_stop(DV_STEAL(f->one));
+
+    f->one = script_start_tls(ROWS({.over = SCRIPT_OVER_TLS, .body = "secure"}, {.body = "plain"}), 20);
+    f->registry = open_at(f, f->one, "https", "/", /* mirror= */ true);
+    assert_text(f->registry, "v2/app/x", "secure");
+    assert_int_equal(script_count(f->one, "GET", NULL), 0);
+}
+
 static void race__basic_over_plain_once_plain_has_won(void **state)
 {
     fixture *f = *state;
@@ -296,6 +316,7 @@ int main(void)
         client_test(race__is_run_again_after_a_failure),
         client_test(race__many_calls_run_one),
         client_test(race__a_host_is_known_to_the_whole_client),
+        client_test(race__a_mirror_keeps_its_scheme),
         client_test(race__basic_over_plain_once_plain_has_won),
         client_test(race__the_next_takes_over_when_the_first_is_cancelled),
         client_test(race__a_blob_is_preceded_by_a_ping),
