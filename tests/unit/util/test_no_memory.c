@@ -12,6 +12,7 @@
 
 #include "archive/compress.h"
 #include "archive/diff_id.h"
+#include "archive/tar.h"
 #include "auth/auth_config.h"
 #include "auth/authorizer.h"
 #include "auth/challenge.h"
@@ -782,6 +783,50 @@ static int use_bzip2(davit_error **err)
     return inflate_old(empty, sizeof(empty) - 1, err);
 }
 
+static int pass_on_entry(void *user, const dv_tar_entry *e, davit_error **err)
+{
+    return user ? dv_tar_write_header(user, e, err) : 0;
+}
+
+static int drop_data(void *user, const void *bytes, size_t size, davit_error **err)
+{
+    return 0;
+}
+
+static int drop_end(void *user, davit_error **err)
+{
+    return 0;
+}
+
+static const dv_tar_handler tar_handler = {
+    .on_entry = pass_on_entry, .on_data = drop_data, .on_end = drop_end};
+
+/* Written with a PAX header, read, written again and read. */
+static int use_tar(davit_error **err)
+{
+    const dv_tar_xattr xattr = {"user.a", "1", 1};
+    char name[301] = {0};
+    memset(name, 'n', 300);
+    const dv_tar_entry entry = {.name = name, .link = name, .xattrs = &xattr, .xattr_count = 1};
+    DV_AUTOPTR(dv_tar_reader) second = NULL;
+    DV_AUTOPTR(dv_tar_reader) first = NULL;
+    int r = dv_tar_reader_new(&tar_handler, NULL, &second, err);
+    if (r == 0)
+        r = dv_tar_reader_new(&tar_handler, dv_tar_reader_sink(second), &first, err);
+    if (r == 0)
+        r = dv_tar_write_header(dv_tar_reader_sink(first), &entry, err);
+    return r < 0 ? r : dv_sink_finish(dv_tar_reader_sink(first), err);
+}
+
+static int refuse_tar(davit_error **err)
+{
+    char noise[512];
+    memset(noise, 'x', sizeof(noise));
+    DV_AUTOPTR(dv_tar_reader) reader = NULL;
+    int r = dv_tar_reader_new(&tar_handler, NULL, &reader, err);
+    return r < 0 ? r : dv_sink_write(dv_tar_reader_sink(reader), noise, sizeof(noise), err);
+}
+
 static void archive__survives_any_failure(void **state)
 {
     run_case("no compression", use_plain, 0);
@@ -789,6 +834,8 @@ static void archive__survives_any_failure(void **state)
     run_case("zstd", use_zstd, 0);
     run_case("xz", use_xz, 0);
     run_case("bzip2", use_bzip2, 0);
+    run_case("tar", use_tar, 0);
+    run_case("no tar", refuse_tar, DAVIT_EFORMAT);
     assert_nothing_wrong();
 }
 
