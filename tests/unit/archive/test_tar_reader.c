@@ -846,6 +846,8 @@ static void tar_reader__ceilings_hold_threats_D7_D9(void **state)
 
 /* --- what it tells besides --- */
 
+static const char six_hundred[600] = "bytes";
+
 static int note_offset(void *user, const dv_tar_entry *e, davit_error **err)
 {
     dv_buf_printf(user, "%s@%u ", e->name, (unsigned)e->offset);
@@ -868,8 +870,7 @@ static void tar_reader__offsets_begin_with_the_extension_headers(void **state)
     DV_AUTO(dv_buf) tar = DV_BUF_INIT(TAR_TEXT_MAX), log = DV_BUF_INIT(TAR_TEXT_MAX);
     DV_AUTOPTR(dv_tar_reader) reader = NULL;
     tar_block(&tar, '0', "a", 600);
-    dv_buf_append(&tar, tar.data, 512);
-    dv_buf_append(&tar, tar.data, 512);
+    tar_data(&tar, six_hundred, sizeof(six_hundred));
     tar_extension(&tar, 'g', "", 0);
     tar_extension(&tar, 'K', "l", 1);
     tar_pax(&tar, "path", "b");
@@ -902,8 +903,7 @@ static void tar_reader__data_is_handed_on_from_where_it_lies(void **state)
     DV_AUTO(dv_buf) tar = DV_BUF_INIT(TAR_TEXT_MAX);
     DV_AUTOPTR(dv_tar_reader) reader = NULL;
     tar_block(&tar, '0', "a", 600);
-    dv_buf_append(&tar, tar.data, 512);
-    dv_buf_append(&tar, tar.data, 512);
+    tar_data(&tar, six_hundred, sizeof(six_hundred));
     expected_at = (const uint8_t *)tar.data + 512;
     assert_int_equal(dv_tar_reader_new(&handler, NULL, &reader, NULL), 0);
     assert_int_equal(dv_sink_write(dv_tar_reader_sink(reader), tar.data, tar.size, NULL), 0);
