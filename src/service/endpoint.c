@@ -75,13 +75,30 @@ static int add_mirror(const dv_service_config *config, const char *mirror, dv_en
     return r < 0 ? r : add(e, prefix, mirror, &kind, err);
 }
 
+/* What somebody typed becomes the name of a directory and a part of a URL: it must not lead elsewhere in either. */
+static int check_host(const char *host, davit_error **err)
+{
+    DV_AUTO(dv_buf) shown = DV_BUF_INIT(DV_URL_MAX);
+    bool bad = !host[strspn(host, ".")] || strpbrk(host, "/\\?#@");
+    for (const char *p = host; *p; p++)
+        bad |= (unsigned char)*p <= ' ' || *p == 0x7f;
+    if (!bad)
+        return 0;
+    dv_str_quote(&shown, host, strnlen(host, 200));
+    return dv_error_set(err, DAVIT_EINVAL, "%s is no registry's host: HOST or HOST:PORT, and nothing else",
+                        dv_buf_text(&shown));
+}
+
 static int add_host(const dv_service_config *config, const char *host, dv_endpoints *e, davit_error **err)
 {
+    int r = check_host(host, err);
+    if (r < 0)
+        return r;
     dv_endpoint kind = {
         .insecure = dv_service_config_is_insecure(config, host),
         .allow_nondistributable_artifacts = dv_service_config_allows_nondistributable(config, host),
     };
-    int r = make_tls(config, host, kind.insecure, &kind.tls, err);
+    r = make_tls(config, host, kind.insecure, &kind.tls, err);
     return r < 0 ? r : add(e, "https://", host, &kind, err);
 }
 

@@ -112,6 +112,25 @@ static void endpoints_for_push__have_no_mirrors(void **state)
     assert_int_equal(dv_endpoints_for_push(c, "reg.example.com:99999", &e, NULL), DAVIT_EINVAL);
 }
 
+/* A host that somebody typed becomes the name of a directory and a part of a URL: nothing in it may lead elsewhere. */
+static void endpoints__what_is_no_host_is_refused(void **state)
+{
+    static const char *const hosts[] = {
+        "",    ".",    "..",    "a/b", "a/../b",    "../../etc",      "/etc", "a/",   "a?b",
+        "a#b", "a\\b", "u:p@h", "u@h", "https://h", "http://h:5000/", "a b",  "a\tb", "a\nb",
+    };
+    DV_AUTOPTR(dv_service_config) c = NULL;
+    assert_int_equal(dv_service_config_new(&(dv_service_options){.certs_dir = "/nonexistent"}, &c, NULL), 0);
+    for (size_t i = 0; i < DV_COUNT(hosts); i++) {
+        DV_AUTO(dv_endpoints) pull = DV_ENDPOINTS_INIT, push = DV_ENDPOINTS_INIT;
+        DV_AUTOPTR(davit_error) err = NULL;
+        int r = dv_endpoints_for_pull(c, hosts[i], &pull, &err);
+        if (r != DAVIT_EINVAL || !strstr(davit_error_message(err), "is no registry's host"))
+            fail_msg("%s: %d %s", hosts[i], r, err ? davit_error_message(err) : pull.items[0].url.text);
+        assert_int_equal(dv_endpoints_for_push(c, hosts[i], &push, NULL), DAVIT_EINVAL);
+    }
+}
+
 static void endpoints__flags_of_the_configuration(void **state)
 {
     const char *mirrors[] = {"https://all", "https://bytes", NULL}, *bytes[] = {"https://bytes/", NULL};
@@ -216,6 +235,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(endpoints_for_pull__lists),
         cmocka_unit_test(endpoints_for_push__have_no_mirrors),
+        cmocka_unit_test(endpoints__what_is_no_host_is_refused),
         cmocka_unit_test(endpoints__flags_of_the_configuration),
         cmocka_unit_test_setup_teardown(endpoints__load_the_certificates_of_secure_hosts, make_certs,
                                         remove_certs),
