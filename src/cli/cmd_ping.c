@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include "cli/image_arg.h"
+#include "cli/registry_arg.h"
 
 static const struct {
     int status;
@@ -57,9 +58,12 @@ static int judge(const davit_ping_result *ping, const char **out_meaning)
 
 static int run(dv_cli *cli, void *values, char **arguments, size_t count, davit_error **err)
 {
-    const char *host, *meaning;
+    const char *name, *meaning;
+    DV_AUTOFREE char *host = NULL;
     davit_ping_result ping = {0};
-    int r = dv_image_arg_registry(arguments[0], &host, err);
+    int r = dv_image_arg_registry(arguments[0], &name, err);
+    if (r == 0)
+        r = dv_registry_arg_parse(name, &host, err);
     if (r == 0)
         r = dv_cli_client(cli, /* with_store= */ false, /* flags= */ 0, err);
     if (r == 0)
@@ -83,9 +87,10 @@ static const dv_option options[] = {{NULL}};
 
 const dv_command dv_command_ping = {
     .name = "ping",
-    .arguments = "HOST[:PORT]",
+    .arguments = "REGISTRY",
     .summary = "ask whether a host is a v2 registry and whether it lets us in",
-    .details = "Status 0: yes. 4: it wants other credentials. 3: it is no v2 registry. 6: no usable answer.",
+    .details = "REGISTRY is HOST[:PORT] or a URL, of which the host counts.\n"
+               "Status 0: yes. 4: it wants other credentials. 3: it is no v2 registry. 6: no usable answer.",
     .example = "davit ping registry.example:5000",
     .options = options,
     .min_count = 1,

@@ -65,6 +65,17 @@ def test_bad_usage_is_a_usage_line_and_status_2(davit, args):
     assert result.out == b""
 
 
+@pytest.mark.parametrize("args", [
+    ["ping", "a/../b"], ["ping", "../../etc"], ["ping", "a?b"], ["ping", ".."], ["ping", "user@host"],
+    ["search", "../x.y/foo"], ["search", "a:b@c/foo"], ["search", "a.b?c/foo"], ["search", "a.b\\c/foo"],
+    ["login", "-u", "alice", "--password-stdin", "a/../b"], ["logout", "../b"],
+], ids=" ".join)
+def test_what_is_no_host_is_asked_nothing(davit, args):
+    """Of such a text neither a certificates directory nor a URL is made."""
+    result = davit.fails(2, "--debug", *args, data=b"secret")
+    assert "certs.d" not in result.error and "GET" not in result.error
+
+
 def test_all_tags_with_a_tag_is_refused(davit, faulty):
     davit.fails({1, 2}, "pull", "-a", faulty.ref)
 

@@ -237,6 +237,7 @@ def test_tags_of_a_missing_repository_is_status_3(davit, open_registry):
 
 def test_ping(davit, open_registry):
     assert davit("ping", open_registry.host).code == 0
+    assert davit("ping", f"https://{open_registry.host}/v2/").code == 0, "a URL's host counts"
 
 
 @pytest.mark.parametrize("status,code", [(401, {0, 4}), (404, {1, 3}), (500, {1, 6})])
