@@ -115,7 +115,7 @@ static const dv_json_known known[] = {{"", known_keys}, {NULL, NULL}};
 
 static int document_read(document *d, const char *text, size_t size, davit_error **err)
 {
-    const dv_json_limits limits = {.max_bytes = DV_CONFIG_FILE_MAX};
+    const dv_json_limits limits = {.max_bytes = DV_CONFIG_FILE_MAX, .any_number = true};
     *d = (document){.text = text, .size = size, .err = err};
     int r = dv_json_scan_members(text, size, &limits, known, on_member, d, err);
     if (r < 0)

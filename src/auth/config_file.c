@@ -239,7 +239,7 @@ int dv_config_file_parse(const char *path, const void *bytes, size_t size, dv_co
     DV_AUTOPTR(dv_config_file) f = dv_new(dv_config_file);
     DV_AUTOPTR(dv_json_secret) document = NULL;
     DV_AUTOPTR(davit_error) why = NULL;
-    dv_json_limits limits = {.max_bytes = DV_CONFIG_FILE_MAX};
+    dv_json_limits limits = {.max_bytes = DV_CONFIG_FILE_MAX, .any_number = true};
     if (!f)
         return dv_error_oom(err);
     if (!is_blank(bytes, size)) {

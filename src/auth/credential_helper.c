@@ -354,7 +354,7 @@ int dv_helper_answer_parse(const void *bytes, size_t size, const char *server, d
         {"Secret", DV_FIELD_STRING, offsetof(answer, secret), false},
         {0},
     };
-    const dv_json_limits limits = {.max_bytes = DV_HELPER_ANSWER_MAX, .max_values = 1000};
+    const dv_json_limits limits = {.max_bytes = DV_HELPER_ANSWER_MAX, .max_values = 1000, .any_number = true};
     DV_AUTOPTR(dv_json_secret) document = NULL;
     DV_AUTOPTR(davit_error) why = NULL;
     answer a = {0};

@@ -338,11 +338,11 @@ static int take_token(const token_fields *f, bool post, dv_token *t, davit_error
 
 int dv_token_parse(bool post, const void *body, size_t size, dv_token *out, davit_error **err)
 {
-    DV_AUTOPTR(dv_json) document = NULL;
+    DV_AUTOPTR(dv_json_secret) document = NULL;
     DV_AUTOPTR(davit_error) why = NULL;
     DV_AUTO(dv_token) t = DV_TOKEN_INIT;
     token_fields f = {0};
-    dv_json_limits limits = {.max_bytes = DV_TOKEN_ANSWER_MAX};
+    dv_json_limits limits = {.max_bytes = DV_TOKEN_ANSWER_MAX, .any_number = true};
     if (size > DV_TOKEN_ANSWER_MAX)
         return dv_error_set(err, DAVIT_ETOOBIG, "token answer is longer than %u bytes", DV_TOKEN_ANSWER_MAX);
     int r = dv_json_parse(body, size, &limits, NULL, &document, &why);

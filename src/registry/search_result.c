@@ -132,7 +132,7 @@ static int read_results(const dv_json *object, davit_search_results *out, davit_
 
 int davit_search_results_parse(const void *bytes, size_t size, davit_search_results **out, davit_error **err)
 {
-    static const dv_json_limits limits = {.max_bytes = DV_SEARCH_ANSWER_MAX};
+    static const dv_json_limits limits = {.max_bytes = DV_SEARCH_ANSWER_MAX, .any_number = true};
     DV_AUTOPTR(dv_json) object = NULL;
     DV_AUTOPTR(davit_search_results) results = NULL;
     int r = dv_json_parse(bytes, size, &limits, NULL, &object, err);

@@ -147,7 +147,7 @@ static bool is_blank(const char *text, size_t size)
 int dv_daemon_config_parse(const char *path, const void *bytes, size_t size, dv_daemon_config *out,
                            davit_error **err)
 {
-    static const dv_json_limits limits = {.max_bytes = DV_DAEMON_CONFIG_MAX};
+    static const dv_json_limits limits = {.max_bytes = DV_DAEMON_CONFIG_MAX, .any_number = true};
     DV_AUTO(dv_daemon_config) c = DV_DAEMON_CONFIG_INIT;
     DV_AUTOPTR(dv_json) object = NULL;
     DV_AUTOPTR(davit_error) why = NULL;

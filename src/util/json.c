@@ -23,12 +23,9 @@ static dv_json *wrap(const json_t *j)
     return (dv_json *)j;
 }
 
-int dv_json_parse(const void *bytes, size_t size, const dv_json_limits *limits, const dv_json_known *known,
-                  dv_json **out, davit_error **err)
+/* Bytes that the scan has passed. */
+static int load(const char *bytes, size_t size, dv_json **out, davit_error **err)
 {
-    int r = dv_json_scan(bytes, size, limits, known, err);
-    if (r < 0)
-        return r;
     json_error_t why;
     json_t *j = json_loadb(bytes, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
     if (!j && json_error_code(&why) == json_error_out_of_memory)
@@ -40,6 +37,26 @@ int dv_json_parse(const void *bytes, size_t size, const dv_json_limits *limits, 
                                                                                    : "not understood");
     *out = wrap(j);
     return 0;
+}
+
+static int parse_any_number(const void *bytes, size_t size, const dv_json_limits *limits,
+                            const dv_json_known *known, dv_json **out, davit_error **err)
+{
+    DV_AUTO(dv_buf) copy = {.max = size, .secret = true};
+    dv_buf_append(&copy, bytes, size);
+    if (copy.failed)
+        return dv_error_oom(err);
+    int r = dv_json_scan_numbers(bytes, size, limits, known, copy.data, err);
+    return r < 0 ? r : load(dv_buf_text(&copy), size, out, err);
+}
+
+int dv_json_parse(const void *bytes, size_t size, const dv_json_limits *limits, const dv_json_known *known,
+                  dv_json **out, davit_error **err)
+{
+    if (limits->any_number && size <= limits->max_bytes)
+        return parse_any_number(bytes, size, limits, known, out, err);
+    int r = dv_json_scan(bytes, size, limits, known, err);
+    return r < 0 ? r : load(bytes, size, out, err);
 }
 
 void dv_json_free(dv_json *v)

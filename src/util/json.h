@@ -29,6 +29,12 @@ typedef struct dv_json_limits {
     size_t max_bytes;
     uint32_t max_depth;  /* 0: 32 */
     uint32_t max_values; /* 0: 100 000 */
+    /*
+     * For documents of which only some keys are ours: a number that is no int64_t is a DV_JSON_REAL whatever its size, so that
+     * one under another key does not make the document useless. Its value is lost. Else an integer beyond 64 bits, or a real
+     * beyond a double, is DAVIT_EFORMAT.
+     */
+    bool any_number;
 } dv_json_limits;
 
 /*

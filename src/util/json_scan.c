@@ -52,6 +52,8 @@ typedef struct scan {
     size_t next_path_size;
     frame frames[DEPTH_CEILING];
     bool no_value;                /* why it failed */
+    bool any_number;              /* of dv_json_limits */
+    char *copy;                   /* NULL: none is kept */
     dv_json_member_fn *on_member; /* NULL: nobody wants to know */
     void *user;
     davit_error **err;
@@ -190,30 +192,41 @@ static bool fits_int64(const char *digits, size_t n, bool negative)
     return true;
 }
 
+/* In the copy. A real has three bytes at least, as "1e1", and an integer beyond 64 bits more. */
+static void replace_number(scan *s, size_t start)
+{
+    memset(s->copy + start, ' ', s->at - start);
+    memcpy(s->copy + start, "0.0", 3);
+}
+
 static int scan_number(scan *s)
 {
+    size_t first = s->at;
     bool negative = peek(s) == '-';
     s->at += negative;
     size_t start = s->at, n = skip_digits(s);
     if (n == 0 || (n > 1 && s->bytes[start] == '0'))
         return fail(s, "bad number");
-    bool is_integer = true;
+    bool is_real = false;
     if (peek(s) == '.') {
-        is_integer = false;
+        is_real = true;
         s->at++;
         if (skip_digits(s) == 0)
             return fail(s, "bad number");
     }
     if (peek(s) == 'e' || peek(s) == 'E') {
-        is_integer = false;
+        is_real = true;
         s->at++;
         if (peek(s) == '+' || peek(s) == '-')
             s->at++;
         if (skip_digits(s) == 0)
             return fail(s, "bad number");
     }
-    if (is_integer && !fits_int64(s->bytes + start, n, negative))
+    bool fits = !is_real && fits_int64(s->bytes + start, n, negative);
+    if (!is_real && !fits && !s->any_number)
         return fail(s, "integer does not fit 64 bits");
+    if (!fits && s->copy)
+        replace_number(s, first);
     return 0;
 }
 
@@ -390,6 +403,7 @@ static void begin(scan *s, const void *bytes, size_t size, const dv_json_limits 
         .max_depth = limits->max_depth ? limits->max_depth : DEPTH_DEFAULT,
         .max_values = limits->max_values ? limits->max_values : VALUES_DEFAULT,
         .known = known,
+        .any_number = limits->any_number,
         .err = err,
     };
     if (s->max_depth > DEPTH_CEILING)
@@ -415,6 +429,16 @@ static int too_long(size_t size, const dv_json_limits *limits, davit_error **err
     return dv_error_set(err, DAVIT_ETOOBIG, "%zu bytes, at most %zu are allowed", size, limits->max_bytes);
 }
 
+/* A document whole: nothing but space stands behind its value. */
+static int scan_document(scan *s)
+{
+    int r = scan_whole_value(s);
+    if (r != 0)
+        return r;
+    skip_space(s);
+    return s->at == s->size ? 0 : fail(s, "something stands behind the document");
+}
+
 int dv_json_scan_members(const void *bytes, size_t size, const dv_json_limits *limits,
                          const dv_json_known *known, dv_json_member_fn *on_member, void *user,
                          davit_error **err)
@@ -425,11 +449,18 @@ int dv_json_scan_members(const void *bytes, size_t size, const dv_json_limits *l
     begin(&s, bytes, size, limits, known, err);
     s.on_member = on_member;
     s.user = user;
-    int r = scan_whole_value(&s);
-    if (r != 0)
-        return r;
-    skip_space(&s);
-    return s.at == size ? 0 : fail(&s, "something stands behind the document");
+    return scan_document(&s);
+}
+
+int dv_json_scan_numbers(const void *bytes, size_t size, const dv_json_limits *limits,
+                         const dv_json_known *known, char *copy, davit_error **err)
+{
+    if (size > limits->max_bytes)
+        return too_long(size, limits, err);
+    scan s;
+    begin(&s, bytes, size, limits, known, err);
+    s.copy = limits->any_number ? copy : NULL;
+    return scan_document(&s);
 }
 
 int dv_json_scan(const void *bytes, size_t size, const dv_json_limits *limits, const dv_json_known *known,

@@ -11,6 +11,13 @@
 int dv_json_scan(const void *bytes, size_t size, const dv_json_limits *limits, const dv_json_known *known,
                  davit_error **err);
 
+/*
+ * The same into a copy: with limits->any_number each number that is no int64_t is written over there by a real that the JSON
+ * library can hold. copy: size bytes, the same as in bytes.
+ */
+int dv_json_scan_numbers(const void *bytes, size_t size, const dv_json_limits *limits,
+                         const dv_json_known *known, char *copy, davit_error **err);
+
 /* Where and why a scan stopped. */
 typedef struct dv_json_stop {
     size_t at;       /* behind the first value; of a failure: the byte that does not belong there, or size */

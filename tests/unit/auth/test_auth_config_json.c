@@ -206,6 +206,7 @@ static void auth_config_decode_body__keys_and_types(void **state)
          "a\xef\xbf\xbd"
          "b",
          NULL},
+        {"{\"x\":99999999999999999999,\"username\":\"a\",\"y\":1e999}", "a", NULL},
         {"{\"username\":5}", "",
          "json: cannot unmarshal number into Go struct field AuthConfig.username of type string"},
         {"{\"username\":\"a\",\"password\":true}", "",

@@ -41,6 +41,8 @@ static void config_edit_put__where_it_goes(void **state)
         {"{\"x\": 1e40, \"auths\": {\"a\": {\"auth\":\"eDp5\", \"z\": [ ]}}, \"y\":\"\\u0041\"}", "h",
          "{\"x\": 1e40, \"auths\": {\"a\": {\"auth\":\"eDp5\", \"z\": [ ]},\"h\":{\"auth\":\"dTpw\"}}, "
          "\"y\":\"\\u0041\"}"},
+        {"{\"x\":123456789012345678901234567890,\"auths\":{}}", "h",
+         "{\"x\":123456789012345678901234567890,\"auths\":{\"h\":{\"auth\":\"dTpw\"}}}"},
         {"{\n\t\"auths\": {\n\t\t\"a\": {}\n\t},\n\t\"x\": true\n}", "h",
          "{\n\t\"auths\": {\n\t\t\"a\": {},\n\t\t\"h\": " ENTRY "\n\t},\n\t\"x\": true\n}"},
         /* the document's own indentation and line ends */

@@ -108,7 +108,9 @@ static void config_file_find__keys(void **state)
     for (size_t i = 0; i < DV_COUNT(rows); i++) {
         DV_AUTO(dv_buf) text = DV_BUF_INIT(10000);
         DV_AUTOPTR(dv_config_file) f = NULL;
-        dv_buf_printf(&text, "{\"auths\":{%s},\"HttpHeaders\":{\"X\":\"y\"}}", rows[i].auths);
+        dv_buf_printf(&text,
+                      "{\"auths\":{%s},\"HttpHeaders\":{\"X\":\"y\"},\"z\":[99999999999999999999,1e999]}",
+                      rows[i].auths);
         if (!rows[i].expected) {
             assert_int_equal(dv_config_file_parse("c", text.data, text.size, &f, NULL), DAVIT_ECONFIG);
             continue;

@@ -144,6 +144,7 @@ static void token_parse__answers(void **state)
         {false, "{\"token\":\"T\",\"access_token\":\"\"}", "T", NULL, 60, 0},
         {false, "{\"token\":\"T\",\"access_token\":null,\"expires_in\":null,\"issued_at\":null}", "T", NULL,
          60, 0},
+        {false, "{\"token\":\"T\",\"id\":123456789012345678901234567890,\"x\":1e999}", "T", NULL, 60, 0},
         {false, "{\"token\":\"T\",\"expires_in\":1}", "T", NULL, 60, 0},
         {false, "{\"token\":\"T\",\"expires_in\":0}", "T", NULL, 60, 0},
         {false, "{\"token\":\"T\",\"expires_in\":-5}", "T", NULL, 60, 0},

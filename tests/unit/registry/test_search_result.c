@@ -25,6 +25,7 @@ static void results__read_and_written_again(void **state)
          "true,\"description\":\"d\"}]}",
          ANSWER("q", 1, "[" ROW(3, true, "n", false, "d") "]")},
         {"{}", ANSWER("", 0, "null")},
+        {"{\"id\":123456789012345678901234567890,\"x\":1e999}", ANSWER("", 0, "null")},
         {"null", ANSWER("", 0, "null")},
         {"{\"results\":null}", ANSWER("", 0, "null")},
         {"{\"results\":[]}", ANSWER("", 0, "[]")},

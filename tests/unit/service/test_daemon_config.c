@@ -70,6 +70,7 @@ static void daemon_config_parse__what_is_not_ours_is_skipped(void **state)
         {" \t\r\n", "-", 0},
         {"{}", "-", 0},
         {"{\"data-root\":5,\"log-opts\":{\"a\":[[]]},\"hosts\":[\"fd://\"]}", "-", 0},
+        {"{\"x\":123456789012345678901234567890,\"y\":[-1e999],\"max-concurrent-downloads\":2}", "-", 2},
         {"{\"Registry-Mirrors\":5,\"MAX-CONCURRENT-DOWNLOADS\":\"x\"}", "-", 0},
         {"{\"registry-mirrors\":null,\"max-concurrent-downloads\":null}", "-", 0},
         {"{\"registry-mirrors\":[],\"max-concurrent-downloads\":0}", "", 0},

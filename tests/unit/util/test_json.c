@@ -115,6 +115,47 @@ static void json_parse__integers_fit_64_bits(void **state)
     check_rows(rows, DV_COUNT(rows), NULL);
 }
 
+/* What stands under keys that are not ours may be any number of the grammar. */
+static void json_parse__any_number_where_the_caller_says_so(void **state)
+{
+    static const dv_json_limits any = {.max_bytes = 1 << 20, .any_number = true};
+    static const struct {
+        const char *number;
+        dv_json_type type;
+    } rows[] = {
+        {"9223372036854775807", DV_JSON_INTEGER},
+        {"-9223372036854775808", DV_JSON_INTEGER},
+        {"0", DV_JSON_INTEGER},
+        {"9223372036854775808", DV_JSON_REAL},
+        {"-9223372036854775809", DV_JSON_REAL},
+        {"123456789012345678901234567890", DV_JSON_REAL},
+        {"1e1", DV_JSON_REAL},
+        {"1.5", DV_JSON_REAL},
+        {"1e999", DV_JSON_REAL},
+        {"-1.5E+99999", DV_JSON_REAL},
+    };
+    for (size_t i = 0; i < DV_COUNT(rows); i++) {
+        DV_AUTO(dv_buf) text = DV_BUF_INIT(999);
+        DV_AUTOPTR(dv_json) v = NULL;
+        dv_buf_printf(&text, "{\"a\":\"1e999\",\"x\":[%s,%s],\"b\":7}", rows[i].number, rows[i].number);
+        DV_AUTOFREE char *before = dv_strdup(dv_buf_text(&text));
+        assert_int_equal(dv_json_parse(dv_buf_text(&text), text.size, &any, known, &v, NULL), 0);
+        for (size_t j = 0; j < 2; j++)
+            assert_int_equal(dv_json_get_type(dv_json_at(dv_json_get(v, "x"), j)), rows[i].type);
+        assert_string_equal(dv_json_string(dv_json_get(v, "a"), NULL), "1e999");
+        assert_int_equal(dv_json_integer(dv_json_get(v, "b")), 7);
+        assert_string_equal(dv_buf_text(&text), before); /* it is the caller's */
+    }
+    static const char *const bad[] = {"", "1.", "-", "01", "1e", "[1", "99999999999999999999x"};
+    for (size_t i = 0; i < DV_COUNT(bad); i++) {
+        DV_AUTOPTR(dv_json) v = NULL;
+        assert_int_equal(dv_json_parse(bad[i], strlen(bad[i]), &any, NULL, &v, NULL), DAVIT_EFORMAT);
+    }
+    const dv_json_limits few = {.max_bytes = 2, .any_number = true};
+    DV_AUTOPTR(dv_json) v = NULL;
+    assert_int_equal(dv_json_parse("1e1", 3, &few, NULL, &v, NULL), DAVIT_ETOOBIG);
+}
+
 static void json_parse__text_is_strict_utf8(void **state)
 {
     static const row rows[] = {
@@ -384,6 +425,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_parse__one_document_by_the_grammar),
         cmocka_unit_test(json_parse__integers_fit_64_bits),
+        cmocka_unit_test(json_parse__any_number_where_the_caller_says_so),
         cmocka_unit_test(json_parse__text_is_strict_utf8),
         cmocka_unit_test(json_parse__depth_is_limited_without_recursion),
         cmocka_unit_test(json_parse__bytes_and_values_are_limited),
