@@ -1,8 +1,9 @@
-"""Decides how the tests write layers byte by byte: any header field, PAX record, type and order, also such that
-no sane program writes.
+"""Decides how the tests write layers byte by byte: any header field, PAX record, type and order, also such
+that no sane program writes.
 
-A number is an int (octal digits, or base-256 where they do not fit) or bytes, the field as it is. Texts are str or
-bytes; a name that is too long for its field must come through pax=, gnu_name= or prefix=.
+A number is an int (octal digits, or base-256 where they do not fit) or bytes,
+the field as it is. Texts are str or
+bytes; a name that is too long for its field must come through records=, gnu_name= or prefix=.
 """
 import bz2
 import lzma
@@ -93,6 +94,8 @@ def gnu_long(type, name):
 def entry(name, type="0", data=b"", records=None, gnu_name=None, gnu_link=None, **fields):
     """A header, what goes before it, and its data."""
     before = b""
+    if len(text(fields.get("link", b""))) > 100:
+        records = {**(records or {}), "linkpath": fields.pop("link")}
     if records is not None:
         before += pax(records)
     if gnu_name is not None:
@@ -156,7 +159,8 @@ def layer(*entries):
 
 
 def zstd(data, *flags):
-    run = subprocess.run(["zstd", "-q", "-c", *(flags or ("-3",))], input=data, stdout=subprocess.PIPE, check=True)
+    run = subprocess.run(["zstd", "-q", "-c", *(flags or ("-3",))], input=data, stdout=subprocess.PIPE,
+                         check=True)
     return run.stdout
 
 

@@ -1,5 +1,5 @@
-"""Decides what of a directory tree the tests compare: type, mode, owner, size, time in ns, link target, device
-numbers, xattrs, content, and which names are one file."""
+"""Decides what of a directory tree the tests compare: type, mode, owner, size, time in ns, link target,
+device numbers, xattrs, content, and which names are one file."""
 import errno
 import hashlib
 import os
@@ -24,7 +24,7 @@ class Node:
     rdev: tuple = None           # of devices
     xattrs: dict = None
     sha256: str = None           # of files
-    same_as: bytes = None        # the first name, in order, of this very file; None when it has one name
+    same_as: bytes = None        # the first name, in order, of this very file; its own, where it has one name
     identity: tuple = field(default=None, compare=False)    # inode, ctime, links: see `exactly`
 
     def differences(self, other, what):
@@ -87,6 +87,7 @@ def walk(top):
         os.close(root)
     for path in sorted(found):
         it = found[path]
+        it.same_as = path
         if it.type != "directory" and it.identity[2] > 1:
             it.same_as = first.setdefault(it.identity[0], path)
     return found
