@@ -11,6 +11,7 @@ bool dv_fallback_continue(const davit_error *err, bool mirror)
     case DAVIT_ENOSPACE: /* ours, not the endpoint's: another one would meet the same disk */
     case DAVIT_ESTORE:
     case DAVIT_EIO:
+    case DAVIT_ECONFIG: /* a credential helper, a credential file: threats A9, an error and no reason to try elsewhere */
         return false;
     default:
         break;

@@ -205,6 +205,15 @@ def test_a_hanging_helper_is_asked_once(davit, helper, small):
     assert (helper.root / "count").read_text() == "x\n"
 
 
+def test_a_helper_that_fails_for_a_mirror_is_not_asked_again_for_the_registry(davit, helper, free_port):
+    """threat A9: an error, and no reason to go on to Docker Hub"""
+    helper.says(f"cat >> {helper.root}/asked; echo locked; exit 1")
+    mirror = f"127.0.0.1:{free_port}"
+    error = davit.fails(1, "--registry-mirror", f"http://{mirror}", "pull", "alpine").error
+    assert (helper.root / "asked").read_text() == f"{mirror}\n"
+    assert "`locked`" in error and str(config_path(davit)) in error and "; then: " not in error
+
+
 @pytest.mark.parametrize("where", ["", ">&2"])
 def test_a_helper_that_floods_is_cut_off(davit, helper, open_registry, where):
     helper.says(f"exec head -c 1073741824 /dev/zero {where}")

@@ -54,6 +54,7 @@ static void fallback_continue__by_the_table(void **state)
         {"full disk", DAVIT_ENOSPACE, DV_ERROR_PLAIN, "", false, false},
         {"broken disk", DAVIT_EIO, DV_ERROR_PLAIN, "", false, false},
         {"store", DAVIT_ESTORE, DV_ERROR_PLAIN, "", false, false},
+        {"credential helper", DAVIT_ECONFIG, DV_ERROR_PLAIN, "", false, false},
     };
     for (size_t i = 0; i < DV_COUNT(rows); i++) {
         davit_error *err = make(rows[i].code, rows[i].kind, rows[i].registry_code, rows[i].what);
