@@ -360,6 +360,14 @@ static davit_auth_config stored_form(const davit_auth_config *auth)
     return c;
 }
 
+/* A helper's error, with the file that names the helper. Gives r. */
+static int name_file(const target *t, int r, davit_error **why, davit_error **err)
+{
+    if (r == DAVIT_ENOMEM || r == DAVIT_ECANCELLED)
+        return dv_error_move(err, why, r);
+    return dv_error_set(err, r, "%s (%s names this helper)", davit_error_message(*why), t->path);
+}
+
 static int put(davit_client *c, const target *t, const char *domain, const davit_auth_config *auth,
                davit_error **err)
 {
@@ -368,8 +376,10 @@ static int put(davit_client *c, const target *t, const char *domain, const davit
         return dv_config_write_entry(t->path, domain, &form, &c->cancelled, err);
     const dv_credential_helper h = helper_of(c, t->helper);
     const davit_auth_config public_part = {.email = auth->email};
-    int r = dv_credential_helper_store(&h, dv_credential_key(domain), &form, err);
-    return r < 0 ? r : dv_config_write_entry(t->path, domain, &public_part, &c->cancelled, err);
+    DV_AUTOPTR(davit_error) why = NULL;
+    int r = dv_credential_helper_store(&h, dv_credential_key(domain), &form, &why);
+    return r < 0 ? name_file(t, r, &why, err)
+                 : dv_config_write_entry(t->path, domain, &public_part, &c->cancelled, err);
 }
 
 int davit_client_put_credentials(davit_client *client, const char *server, const davit_auth_config *auth,
@@ -433,8 +443,12 @@ int davit_client_delete_credentials(davit_client *client, const char *server, bo
         r = find_target(client, server, &t, err);
     if (r == 0)
         r = tell_where(&t, out_where ? &where : NULL, err);
-    if (r == 0 && t.helper)
-        r = erased = erase_from_helper(client, t.helper, server, err);
+    if (r == 0 && t.helper) {
+        DV_AUTOPTR(davit_error) why = NULL;
+        r = erased = erase_from_helper(client, t.helper, server, &why);
+        if (r < 0)
+            r = name_file(&t, r, &why, err);
+    }
     if (r >= 0)
         r = dv_config_write_removal(t.path, server, &client->cancelled, err);
     forget(client, dv_credential_key(server ? server : ""));

@@ -214,9 +214,14 @@ static void client_credentials__a_failing_helper_changes_nothing(void **state)
     put("docker-credential-x", "#!/bin/sh\necho locked; exit 1\n", 0755);
     put("config.json", before, 0600);
     assert_int_equal(davit_client_put_credentials(client, "h", &up, NULL, NULL, &err), DAVIT_ECONFIG);
-    assert_string_equal(davit_error_message(err),
-                        "error storing credentials - err: docker-credential-x: exit status 1, out: `locked`");
-    assert_int_equal(davit_client_delete_credentials(client, "h", NULL, NULL, NULL), DAVIT_ECONFIG);
+    assert_true(dv_str_starts(davit_error_message(err),
+                              "error storing credentials - err: docker-credential-x: "
+                              "exit status 1, out: `locked` ("));
+    assert_non_null(strstr(davit_error_message(err), "/config.json names this helper)"));
+    assert_int_equal(davit_client_delete_credentials(client, "h", NULL, NULL, &err), DAVIT_ECONFIG);
+    assert_true(
+        dv_str_starts(davit_error_message(err), "error getting credentials - err: docker-credential-x: "));
+    assert_non_null(strstr(davit_error_message(err), "/config.json names this helper)"));
     assert_true(dv_str_starts(find("h"),
                               "error error getting credentials - err: docker-credential-x: exit status 1"));
     assert_string_equal(content("config.json"), before);
