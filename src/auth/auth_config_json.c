@@ -295,9 +295,8 @@ static void replace_invalid(const dv_buf *bytes, dv_buf *out)
 
 static int parse_first(const stream *s, davit_auth_config *out, davit_error **err)
 {
-    const dv_json_limits limits = {.max_bytes = 3u * (AUTH_CONFIG_MAX + 3),
-                                   .max_values = AUTH_CONFIG_VALUES_MAX,
-                                   .any_number = true};
+    const dv_json_limits limits = {
+        .max_bytes = 3u * (AUTH_CONFIG_MAX + 3), .max_values = AUTH_CONFIG_VALUES_MAX, .any_number = true};
     DV_AUTO(dv_buf) json = {.max = limits.max_bytes, .secret = true};
     DV_AUTO(davit_auth_config) config = DAVIT_AUTH_CONFIG_INIT;
     DV_AUTOPTR(davit_error) why = NULL;
