@@ -130,6 +130,22 @@ static void warn_unencrypted(const dv_cli *cli, const char *what, const char *wh
         what, where);
 }
 
+static bool is_same(const char *a, const char *b)
+{
+    return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+/* $DOCKER_AUTH_CONFIG is looked at before the file that was written: what is stored may not be what is used. */
+static void warn_of_variable(const dv_cli *cli, const char *host, const davit_auth_config *kept)
+{
+    DV_AUTO(davit_auth_config) used = DAVIT_AUTH_CONFIG_INIT;
+    const char *variable = getenv("DOCKER_AUTH_CONFIG");
+    if (!variable || !*variable || davit_client_get_credentials(cli->client, host, &used, NULL) < 0)
+        return;
+    if (!is_same(used.password, kept->password) || !is_same(used.identitytoken, kept->identitytoken))
+        say(cli, "warning: ", "$DOCKER_AUTH_CONFIG has other credentials for %s, and goes first", host);
+}
+
 /* An identity token takes the place of the password. */
 static int store(dv_cli *cli, const char *host, const davit_auth_config *auth,
                  const davit_authenticate_ok_body *answer, davit_error **err)
@@ -145,6 +161,7 @@ static int store(dv_cli *cli, const char *host, const davit_auth_config *auth,
         return dv_error_wrap(err, r, "%s accepts the credentials, but they could not be stored", host);
     if (place == DAVIT_CREDENTIALS_FILE)
         warn_unencrypted(cli, token ? "identity token" : "password", where);
+    warn_of_variable(cli, host, &kept);
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include "cli/registry_arg.h"
 #include "davit/auth.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 DV_DEFINE_AUTO(davit_auth_config, davit_auth_config_clear)
@@ -16,8 +17,10 @@ static void warn_of_others(dv_cli *cli, const char *host)
     if (davit_client_get_credentials(cli->client, host, &other, NULL) < 0 ||
         davit_auth_config_is_anonymous(&other) || cli->globals.quiet)
         return;
-    dv_buf_printf(&text, "there are still credentials for %s in another place, which are used from now on",
-                  host);
+    const char *variable = getenv("DOCKER_AUTH_CONFIG");
+    dv_buf_printf(
+        &text, "there are still credentials for %s in another place, which are used from now on%s", host,
+        variable && *variable ? "; $DOCKER_AUTH_CONFIG is looked at before the configuration file" : "");
     dv_message_write(STDERR_FILENO, "warning", dv_buf_text(&text));
 }
 

@@ -432,6 +432,23 @@ def test_logout_says_what_still_counts(davit, htpasswd_registry, tmp_path):
     davit("digest", f"{host}/demo/debian:1.0", env=env)
 
 
+def variable(host, user=USER, password=PASSWORD):
+    auth = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return {"DOCKER_AUTH_CONFIG": json.dumps({"auths": {host: {"auth": auth}}})}
+
+
+def test_login_and_logout_say_when_the_variable_goes_first(davit, htpasswd_registry):
+    host = htpasswd_registry.host
+    result = login(davit, host, env=variable(host, password="old-pw"))
+    assert any("$DOCKER_AUTH_CONFIG" in line and host in line for line in result.messages)
+    assert "old-pw" not in str(result)
+    for env in (variable(host), variable("other.example"), {"DOCKER_AUTH_CONFIG": "nonsense"}):
+        result = login(davit, host, env=env)       # the same, of another registry, ignored
+        assert not any("goes first" in line for line in result.messages)
+    result = davit("logout", host, env=variable(host))
+    assert any("$DOCKER_AUTH_CONFIG" in line for line in result.messages)
+
+
 def test_logout_refuses_what_is_no_registry(davit):
     davit.fails(2, "logout", "host/path")
 
