@@ -99,10 +99,11 @@ static int wait_readable(const char *question, davit_error **err)
     return n > 0 ? 1 : 0;
 }
 
-/* A terminal gives one line at a time, and the rest of what was typed next time. */
-static int read_line(const char *question, dv_buf *out, davit_error **err)
+/* What the terminal gives at once: a line, or what stood in it when Ctrl-D was typed. 1: there may be more of the line. */
+static int read_piece(const char *question, dv_buf *out, davit_error **err)
 {
     char line[DV_PROMPT_MAX + 1];
+    bool more = false;
     int r;
     do {
         r = wait_readable(question, err);
@@ -112,17 +113,30 @@ static int read_line(const char *question, dv_buf *out, davit_error **err)
     ssize_t n = read(STDIN_FILENO, line, sizeof(line));
     if (n < 0)
         r = dv_error_errno(err, DAVIT_EIO, errno, "standard input");
-    else if (n == 0)
+    else if (n == 0 && out->size == 0)
         r = dv_error_set(err, DAVIT_EINVAL, "no answer: the input ended");
-    else if (memchr(line, '\0', (size_t)n))
+    else if (n > 0 && memchr(line, '\0', (size_t)n))
         r = dv_error_set(err, DAVIT_EINVAL, "the answer holds a NUL byte");
-    else
-        dv_buf_append(out, line, (size_t)n - (line[n - 1] == '\n' ? 1 : 0));
+    else if (n > 0) {
+        more = line[n - 1] != '\n';
+        dv_buf_append(out, line, (size_t)n - (more ? 0 : 1));
+    }
     explicit_bzero(line, sizeof(line));
-    if (r >= 0 && out->failed)
-        return out->failed == DAVIT_ENOMEM ? dv_error_oom(err)
-                                           : dv_error_set(err, DAVIT_EINVAL, "the answer is too long");
-    return r < 0 ? r : 0;
+    return r < 0 ? r : more;
+}
+
+/* A line of DV_PROMPT_MAX bytes may be the beginning of a longer one, of which the terminal has dropped the rest. */
+static int read_line(const char *question, dv_buf *out, davit_error **err)
+{
+    int r;
+    do {
+        r = read_piece(question, out, err);
+    } while (r > 0 && !out->failed);
+    if (r >= 0 && out->failed == DAVIT_ENOMEM)
+        return dv_error_oom(err);
+    if (r >= 0 && (out->failed || out->size >= DV_PROMPT_MAX))
+        return dv_error_set(err, DAVIT_EINVAL, "the answer is too long");
+    return r;
 }
 
 bool dv_prompt_possible(void)

@@ -809,6 +809,33 @@ def test_no_answer_is_no_login(davit, htpasswd_registry, question, answer, words
         assert re.search(words, d.raw)
 
 
+def test_ctrl_d_within_an_answer_does_not_end_it(davit, htpasswd_registry):
+    with Dialogue(davit, "login", htpasswd_registry.host) as d:
+        d.expect("Username: ")
+        for piece in (USER[:2], "\x04", USER[2:] + "\n"):
+            d.type(piece)
+            time.sleep(0.1)
+        d.expect("Password: ")
+        d.wait(lambda: not d.echoes, "echo is on")
+        for piece in (PASSWORD[:2], "\x04", PASSWORD[2:] + "\n"):
+            d.type(piece)
+            time.sleep(0.1)
+        assert d.end() == 0
+    assert decoded(davit, htpasswd_registry.host) == f"{USER}:{PASSWORD}"
+
+
+def test_an_answer_that_the_terminal_cuts_is_refused(davit, faulty):
+    """A terminal drops what is beyond 4095 bytes of a line: half a password is not sent."""
+    with Dialogue(davit, "login", "-u", USER, faulty.host) as d:
+        d.expect("Password: ")
+        d.wait(lambda: not d.echoes, "echo is on")
+        for _ in range(10):
+            d.type("p" * 500)
+        d.type("\n")
+        assert d.end() == 2
+        assert "too long" in d.raw and faulty.requests == []
+
+
 def test_a_password_option_at_a_terminal_would_show_it(davit, htpasswd_registry):
     with Dialogue(davit, "login", "-u", USER, "--password-stdin", htpasswd_registry.host) as d:
         assert d.end() == 2
