@@ -222,6 +222,11 @@ static int leave(walk *w, int dirfd, bool *again, davit_error **err)
 static int enter(walk *w, int dirfd, const char *name, bool keeps, davit_error **err)
 {
     int fd = open_directory(dirfd, name);
+    if (fd == -EMFILE || fd == -ENFILE) {
+        for (size_t i = 0; i + 1 < w->depth; i++)
+            dv_close(&w->frames[i].fd);
+        fd = open_directory(dirfd, name);
+    }
     if (fd == -ENOENT)
         return 0;
     if (fd == -EXDEV)

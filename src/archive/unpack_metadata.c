@@ -151,13 +151,21 @@ static bool has_xattrs(const dv_unpack *u)
 }
 
 /* What a lower layer said about a directory that this one describes anew. */
-static void remove_old_xattrs(dv_unpack *u, int fd)
+static int remove_old_xattrs(dv_unpack *u, int fd, davit_error **err)
 {
-    DV_AUTOFREE char *names = malloc(XATTR_LIST_MAX);
-    ssize_t size = names ? flistxattr(fd, names, XATTR_LIST_MAX) : 0;
-    for (ssize_t i = 0; i < size; i += (ssize_t)strlen(names + i) + 1)
-        if (dv_xattr_is_kept(names + i, u->options.xattrs) || strcmp(names + i, ROOTLESS_XATTR) == 0)
-            fremovexattr(fd, names + i);
+    if (flistxattr(fd, NULL, 0) <= 0) /* mostly none, or no xattrs at all in this file system */
+        return 0;
+    DV_AUTOFREE char *names = dv_calloc(1, XATTR_LIST_MAX);
+    if (!names)
+        return dv_error_oom(err);
+    ssize_t size = flistxattr(fd, names, XATTR_LIST_MAX);
+    for (ssize_t i = 0; i < size; i += (ssize_t)strlen(names + i) + 1) {
+        const char *name = names + i;
+        bool ours = dv_xattr_is_kept(name, u->options.xattrs) || strcmp(name, ROOTLESS_XATTR) == 0;
+        if (ours && fremovexattr(fd, name) < 0 && errno != ENODATA && !may_be_missing(errno))
+            return dv_unpack_failed(u, errno, "cannot remove an xattr", err);
+    }
+    return 0;
 }
 
 /* --- files --------------------------------------------------------------------------------- */
@@ -248,9 +256,9 @@ int dv_unpack_apply_directory(dv_unpack *u, dv_dir *dir, bool existed, davit_err
         dir->uid = e->uid;
         dir->gid = e->gid;
     }
-    if (existed)
-        remove_old_xattrs(u, dir->fd);
-    int r = has_xattrs(u) ? apply_xattrs(u, &(place){.fd = dir->fd}, err) : 0;
+    int r = existed ? remove_old_xattrs(u, dir->fd, err) : 0;
+    if (r == 0 && has_xattrs(u))
+        r = apply_xattrs(u, &(place){.fd = dir->fd}, err);
     if (r == 0)
         r = apply_directory_mode(u, dir, err);
     if (r < 0)
