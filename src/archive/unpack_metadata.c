@@ -276,7 +276,8 @@ static int by_path_backwards(const void *a, const void *b)
 
 int dv_unpack_apply_late(dv_unpack *u, davit_error **err)
 {
-    qsort(u->late, u->late_count, sizeof(*u->late), by_path_backwards);
+    if (u->late_count > 0)
+        qsort(u->late, u->late_count, sizeof(*u->late), by_path_backwards);
     for (size_t i = 0; i < u->late_count; i++) {
         const dv_unpack_late *l = &u->late[i];
         struct stat st;
