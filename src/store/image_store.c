@@ -179,7 +179,7 @@ static int record_reference(dv_store *s, const dv_pull_record *record, bool *out
 {
     if (davit_reference_digest_text(record->reference))
         return dv_reference_store_add_digest(s, record->reference, &record->target, out_updated, err);
-    int r = record_digest_reference(s, record, err);
+    int r = record->tag_only ? 0 : record_digest_reference(s, record, err);
     if (r < 0)
         return r;
     return dv_reference_store_add_tag(s, record->reference, &record->target, /* force= */ true, out_updated,
@@ -197,7 +197,7 @@ int dv_image_store_record(dv_store *s, const dv_pull_record *record, bool *out_u
         r = record_image(s, &record->images[i], err);
     if (r == 0 && record->repository)
         r = dv_metadata_add_sources(s, record->repository, record->blobs, record->blob_count, err);
-    if (r == 0)
+    if (r == 0 && record->reference)
         r = record_reference(s, record, &updated, err);
     if (r == 0)
         r = dv_db_commit(&tx, err);

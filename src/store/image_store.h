@@ -36,7 +36,8 @@ int dv_image_store_by_id(dv_store *s, const char *hex_prefix, dv_image_rows *out
 
 /* What a finished pull writes, in one transaction: all of it or nothing. Spec: pull.md 9. */
 typedef struct dv_pull_record {
-    const davit_reference *reference; /* tag or digest reference */
+    const davit_reference *reference; /* tag or digest reference; NULL: the images get no name (load) */
+    bool tag_only;                    /* no name@digest beside a tag: no registry was asked (load) */
     davit_descriptor target;          /* what the registry gave for it */
     const dv_image_row *images;       /* pulled_at_s is filled in */
     size_t image_count;

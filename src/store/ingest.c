@@ -34,6 +34,7 @@ struct dv_ingest {
     uint64_t size; /* of the descriptor, or DAVIT_SIZE_UNKNOWN */
     char name[NAME_MAX_BYTES];
     bool nameless; /* nobody can find it again */
+    bool learns;   /* the digest is whatever the bytes turn out to have */
     int fd;        /* locked */
     dv_spans have;
     dv_journal journal;
@@ -102,6 +103,8 @@ static bool is_ours(const dv_ingest *i)
 
 static int check_absent(dv_ingest *i, davit_error **err)
 {
+    if (i->learns)
+        return 0;
     int r = dv_content_has(i->store, &i->digest, i->size, err);
     return r == 1 ? dv_error_set(err, DAVIT_EEXIST, "blob %s is in the store already", i->digest.text) : r;
 }
@@ -211,7 +214,9 @@ static void name_it(dv_ingest *i, bool nameless)
     }
 }
 
-static int open_ingest(dv_store *s, const davit_descriptor *desc, bool nameless, dv_ingest **out,
+typedef enum ingest_kind { KIND_NAMED, KIND_NAMELESS, KIND_LEARNS } ingest_kind;
+
+static int open_ingest(dv_store *s, const davit_descriptor *desc, ingest_kind kind, dv_ingest **out,
                        davit_error **err)
 {
     char blob[DV_CONTENT_NAME_MAX];
@@ -223,8 +228,12 @@ static int open_ingest(dv_store *s, const davit_descriptor *desc, bool nameless,
     __attribute__((cleanup(release_auto))) dv_ingest *i = dv_new(dv_ingest);
     if (!i)
         return dv_error_oom(err);
-    *i = (dv_ingest){.store = dv_store_ref(s), .digest = desc->digest, .size = desc->size, .fd = -1};
-    name_it(i, nameless);
+    *i = (dv_ingest){.store = dv_store_ref(s),
+                     .digest = desc->digest,
+                     .size = desc->size,
+                     .learns = kind == KIND_LEARNS,
+                     .fd = -1};
+    name_it(i, /* nameless= */ kind != KIND_NAMED);
     i->hash = dv_hash_new(desc->digest.algorithm);
     if (!i->hash)
         return dv_error_oom(err);
@@ -246,12 +255,20 @@ static int open_ingest(dv_store *s, const davit_descriptor *desc, bool nameless,
 
 int dv_ingest_open(dv_store *s, const davit_descriptor *desc, dv_ingest **out, davit_error **err)
 {
-    return open_ingest(s, desc, /* nameless= */ false, out, err);
+    return open_ingest(s, desc, KIND_NAMED, out, err);
 }
 
 int dv_ingest_open_new(dv_store *s, const davit_descriptor *desc, dv_ingest **out, davit_error **err)
 {
-    return open_ingest(s, desc, /* nameless= */ true, out, err);
+    return open_ingest(s, desc, KIND_NAMELESS, out, err);
+}
+
+int dv_ingest_open_unknown(dv_store *s, davit_digest_algorithm algorithm, uint64_t size, dv_ingest **out,
+                           davit_error **err)
+{
+    const davit_descriptor desc = {
+        .media_type = "", .digest = {.algorithm = algorithm, .text = "(new)"}, .size = size};
+    return open_ingest(s, &desc, KIND_LEARNS, out, err);
 }
 
 uint64_t dv_ingest_peer_size(dv_store *s, const davit_digest *digest)
@@ -417,10 +434,20 @@ int dv_ingest_verify(dv_ingest *i, davit_error **err)
         dv_hash_final(i->hash, &i->got);
         i->finished = true;
     }
+    if (i->learns)
+        i->digest = i->got;
     if (!davit_digest_equal(&i->got, &i->digest))
         return dv_error_set(err, DAVIT_EDIGEST, "unexpected commit digest %s, expected %s", i->got.text,
                             i->digest.text);
     return 0;
+}
+
+int dv_ingest_digest(dv_ingest *i, davit_digest *out, davit_error **err)
+{
+    int r = dv_ingest_verify(i, err);
+    if (r == 0)
+        *out = i->digest;
+    return r;
 }
 
 /* Made once in the life of a store; their names are on disk before any blob relies on them. */

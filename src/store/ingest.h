@@ -33,6 +33,12 @@ int dv_ingest_open(dv_store *s, const davit_descriptor *desc, dv_ingest **out, d
 /* A nameless ingest `ingest/new-<random>` for the same descriptor: when the owner of the named one makes no progress. */
 int dv_ingest_open_new(dv_store *s, const davit_descriptor *desc, dv_ingest **out, davit_error **err);
 /*
+ * A nameless ingest of bytes whose digest is learnt at the end, by this algorithm: load. size may be DAVIT_SIZE_UNKNOWN. Errors as above
+ * without DAVIT_EEXIST and DAVIT_EBUSY. It becomes whatever blob its bytes are.
+ */
+int dv_ingest_open_unknown(dv_store *s, davit_digest_algorithm algorithm, uint64_t size, dv_ingest **out,
+                           davit_error **err);
+/*
  * Finished bytes of the named ingest, whoever owns it, by its journal if it has one; 0 when there is none. For watching
  * another owner's grow; when that owner dies it stops growing and dv_ingest_open() succeeds.
  */
@@ -75,6 +81,8 @@ void dv_ingest_abort(dv_ingest *i);
 void dv_ingest_close(dv_ingest *i);
 /* Like commit's checks, but the ingest stays open: 0 or DAVIT_EDIGEST. For a caller that wants to start over. */
 int dv_ingest_verify(dv_ingest *i, davit_error **err);
+/* All is written: the digest, after the same checks. */
+int dv_ingest_digest(dv_ingest *i, davit_digest *out, davit_error **err);
 DV_DEFINE_AUTOPTR(dv_ingest, dv_ingest_close)
 
 /* A small document that is all in memory: open, write, commit; fine when it is there already. */

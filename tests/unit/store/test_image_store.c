@@ -236,6 +236,34 @@ static void image_store_record__four_processes_at_once(void **state)
     assert_int_equal(images.count, 25);
 }
 
+static void image_store_record__what_was_loaded_has_a_tag_only_or_no_name(void **state)
+{
+    fixture *f = *state;
+    davit_error *err = NULL;
+    bool updated = false;
+    DV_AUTOPTR(davit_reference) ref = NULL;
+    DV_AUTO(dv_reference_rows) references = {0};
+    DV_AUTO(dv_image_rows) images = {0};
+    dv_image_row rows[2] = {{.manifest = digest("one"), .config = digest("c1")},
+                            {.manifest = digest("two"), .config = digest("c2")}};
+    assert_ok(davit_reference_parse("alpine:3", &ref, &err));
+    dv_pull_record record = {.reference = ref,
+                             .tag_only = true,
+                             .target = {.media_type = "m", .digest = digest("one"), .size = 3},
+                             .images = &rows[0],
+                             .image_count = 1};
+    assert_ok(dv_image_store_record(f->store, &record, &updated, &err));
+    assert_true(updated);
+    record = (dv_pull_record){.images = &rows[1], .image_count = 1};
+    assert_ok(dv_image_store_record(f->store, &record, &updated, &err));
+    assert_false(updated);
+    assert_ok(dv_reference_store_list(f->store, &references, &err));
+    assert_int_equal(references.count, 1);
+    assert_string_equal(references.items[0].reference, "docker.io/library/alpine:3");
+    assert_ok(dv_image_store_list(f->store, &images, &err));
+    assert_int_equal(images.count, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +272,7 @@ int main(void)
         store_test(image_store_record__a_conflicting_digest_reference),
         store_test(image_store__finds_by_digest_and_id),
         store_test(image_store_record__writes_nothing_twice),
+        store_test(image_store_record__what_was_loaded_has_a_tag_only_or_no_name),
         store_test(image_store_record__four_processes_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -405,6 +405,54 @@ static void ingest_close__forgets_a_nameless_one(void **state)
     assert_int_equal(count_files(f, "ingest"), 0);
 }
 
+static void ingest_open_unknown__learns_its_digest(void **state)
+{
+    fixture *f = *state;
+    davit_error *err = NULL;
+    const davit_descriptor d = describe("hello", 5);
+    davit_digest got = {0}, wide;
+    dv_ingest *i = NULL;
+    assert_ok(dv_ingest_open_unknown(f->store, DAVIT_SHA256, DAVIT_SIZE_UNKNOWN, &i, &err));
+    assert_ok(dv_ingest_write(i, "hel", 3, &err));
+    assert_ok(dv_ingest_write(i, "lo", 2, &err));
+    assert_ok(dv_ingest_digest(i, &got, &err));
+    assert_string_equal(got.text, d.digest.text);
+    assert_ok(dv_ingest_commit(i, &err));
+    expect_blob(f, &d, "hello");
+    assert_ok(dv_ingest_open_unknown(f->store, DAVIT_SHA256, 5, &i,
+                                     &err)); /* that it is there already is not known */
+    assert_ok(dv_ingest_write(i, "hello", 5, &err));
+    assert_ok(dv_ingest_commit(i, &err));
+    assert_ok(dv_ingest_open_unknown(f->store, DAVIT_SHA512, 5, &i, &err));
+    assert_ok(dv_ingest_write(i, "hello", 5, &err));
+    assert_ok(dv_ingest_digest(i, &got, &err));
+    assert_ok(dv_ingest_commit(i, &err));
+    assert_ok(davit_digest_of(DAVIT_SHA512, "hello", 5, &wide, &err));
+    assert_string_equal(got.text, wide.text);
+    assert_int_equal(count_files(f, "blobs/sha512"), 1);
+    assert_int_equal(count_files(f, "ingest"), 0);
+    assert_int_equal(dv_ingest_open_unknown(f->store, DAVIT_SHA384, 5, &i, NULL), DAVIT_EUNSUPPORTED);
+}
+
+static void ingest_open_unknown__keeps_its_size_and_nothing_else(void **state)
+{
+    fixture *f = *state;
+    davit_error *err = NULL;
+    davit_digest got;
+    dv_ingest *i = NULL;
+    assert_ok(dv_ingest_open_unknown(f->store, DAVIT_SHA256, 5, &i, &err));
+    assert_ok(dv_ingest_write(i, "hell", 4, &err));
+    assert_int_equal(dv_ingest_digest(i, &got, NULL), DAVIT_EDIGEST);
+    assert_int_equal(dv_ingest_write(i, "ooo", 3, NULL), DAVIT_EDIGEST);
+    assert_int_equal(dv_ingest_commit(i, NULL), DAVIT_EDIGEST);
+    assert_ok(dv_ingest_open_unknown(f->store, DAVIT_SHA256, 5, &i, &err));
+    assert_ok(dv_ingest_write(i, "hello", 5, &err));
+    dv_ingest_close(i);
+    assert_int_equal(dv_ingest_open_unknown(f->store, DAVIT_SHA256, UINT64_MAX / 2, &i, NULL), DAVIT_ENOSPACE);
+    assert_int_equal(count_files(f, "ingest"), 0);
+    assert_int_equal(count_files(f, "blobs/sha256"), 0);
+}
+
 /* Six processes want the same blob: each waits, takes over or finds it there; some die. */
 static int contender(const fixture *f)
 {
@@ -686,6 +734,8 @@ int main(void)
         store_test(ingest_commit__heals_a_blob_of_wrong_size),
         store_test(ingest_open__has_one_owner),
         store_test(ingest_close__forgets_a_nameless_one),
+        store_test(ingest_open_unknown__learns_its_digest),
+        store_test(ingest_open_unknown__keeps_its_size_and_nothing_else),
         store_test(ingest_open__many_processes_make_one_blob),
         store_test(ingest__a_killed_stream_loses_nothing),
         store_test(ingest__killed_ranges_lose_at_most_128_KiB),
