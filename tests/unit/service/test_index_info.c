@@ -158,6 +158,9 @@ static void search_term__splits(void **state)
         {"Foo/bar", "docker.io", "Foo/bar"},
         {"index.docker.io/x", "docker.io", "x"},
         {"localhost/foo", "localhost", "foo", true},
+        /* search.md 3 */
+        {"samalba/hipache", "docker.io", "samalba/hipache"},
+        {"example.com:5000/a/b", "example.com:5000", "a/b"},
         /* the same by its other edges */
         {"", "docker.io", ""},
         {"foo/bar", "docker.io", "foo/bar"},
