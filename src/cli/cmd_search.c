@@ -266,8 +266,7 @@ static int run_checked(dv_cli *cli, const values *v, const char *term, davit_err
         return dv_cli_usage(cli, err, "--limit: '%s' is not a number", v->limit);
     for (size_t i = 0; i < v->filters.count; i++)
         if (!strchr(v->filters.items[i], '=')) /* to the library, a key that nothing is asked of */
-            return dv_error_set(err, DAVIT_EINVAL, "invalid filter '%s': KEY=VALUE is wanted",
-                                v->filters.items[i]);
+            return dv_error_set(err, DAVIT_EINVAL, "invalid filter '%s'", v->filters.items[i]);
     warn_deprecated(cli, v);
     int r = dv_cli_client(cli, /* with_store= */ false, /* flags= */ 0, err);
     if (r == 0)
