@@ -1,5 +1,5 @@
 /*
- * davit/store.h - looking at what is in a local store.
+ * davit/store.h - the local store: looking at it, naming and removing images, and its care.
  *
  * For every function here: threads: any; those that take a davit_store may wait for the disk and, at most 10 s, for another
  * process. Sizes are bytes. All of them may also fail with DAVIT_ENOMEM, DAVIT_EIO or DAVIT_ESTORE.
@@ -82,6 +82,112 @@ DAVIT_API int davit_store_get_config(davit_store *store, const davit_digest *dig
 /** Open a blob for reading; the file descriptor is the caller's. Errors: DAVIT_ENOTFOUND. */
 DAVIT_API int davit_store_open_blob(davit_store *store, const davit_digest *digest, int *out_fd,
                                     uint64_t *out_size, davit_error **err);
+
+#define DAVIT_TAG_NO_REPLACE (1u << 0) /**< a tag that names another image is left alone */
+
+/**
+ * Give an image another tag.
+ *
+ * The tag names what @p source names, an index whole; an image id names its manifest. A tag that names another image is moved, and
+ * that image stays, perhaps without any.
+ *
+ * @param source  reference, image id, or unique prefix of an id
+ * @param target  the new tag; without one, latest
+ *
+ * Errors:  DAVIT_ENOTFOUND   "No such image: NAME"
+ *          DAVIT_EINVAL      "ambiguous digest string", "refusing to create a tag with a digest reference", "refusing to
+ *                            create an ambiguous tag using digest algorithm as name", or no reference at all
+ *          DAVIT_ECONFLICT   with DAVIT_TAG_NO_REPLACE: "tag TAG is already set to image ID, use the force option to
+ *                            replace it"
+ *          DAVIT_ESTORE      also a store that is open for reading only
+ * Threads: any
+ * Spec:    store.md 5; engine-api.md 17
+ */
+DAVIT_API int davit_store_tag(davit_store *store, const char *source, const char *target, uint32_t flags,
+                              davit_error **err);
+
+/** What a removal did, one step. */
+typedef enum davit_removal_kind {
+    DAVIT_REMOVAL_UNTAGGED = 1, /**< text: the reference, familiar */
+    DAVIT_REMOVAL_DELETED =
+        2, /**< text: an image id, or behind it the chain id of a layer that went with it */
+    DAVIT_REMOVAL_FAILED = 3, /**< text: why; code: a davit_code */
+} davit_removal_kind;
+
+typedef struct davit_removal {
+    davit_removal_kind kind;
+    int code; /**< 0 unless it failed */
+    const char *text;
+} davit_removal;
+
+/** What went from the disk, or with a dry run would go. */
+typedef struct davit_reclaimed {
+    uint64_t blobs, blob_bytes;
+    uint64_t ingests, ingest_bytes; /**< unfinished downloads */
+} davit_reclaimed;
+
+typedef struct davit_removal_list davit_removal_list;
+
+/** How many steps. Threads: any. */
+DAVIT_API size_t davit_removal_list_count(const davit_removal_list *list);
+/** Borrowed; NULL beyond the end. Threads: any. */
+DAVIT_API const davit_removal *davit_removal_list_at(const davit_removal_list *list, size_t index);
+/** Borrowed. Threads: any. */
+DAVIT_API const davit_reclaimed *davit_removal_list_reclaimed(const davit_removal_list *list);
+/** Release; NULL is fine. Threads: any. */
+DAVIT_API void davit_removal_list_free(davit_removal_list *list);
+
+#define DAVIT_REMOVE_FORCE (1u << 0)      /**< an id also when several repositories or tags name it */
+#define DAVIT_REMOVE_KEEP_BLOBS (1u << 1) /**< leave what is unneeded then to the next davit_store_prune() */
+
+/**
+ * Remove images by reference, image id, or unique prefix of an id, and what only they needed.
+ *
+ * A reference is untagged, and the image goes with its last one. An id takes all its references along. What fails for one name
+ * is a step of its own, DAVIT_REMOVAL_FAILED, and does not stop the others: DAVIT_ENOTFOUND "No such image: NAME",
+ * DAVIT_EINVAL "ambiguous digest string", DAVIT_ECONFLICT "conflict: unable to delete ID (must be forced) - image is
+ * referenced in multiple repositories". A blob that a pull in another process wants is kept.
+ *
+ * @param names  as a user types them
+ * @param out    set on success; free with davit_removal_list_free()
+ *
+ * Errors:  DAVIT_EINVAL (flags), DAVIT_ESTORE
+ * Threads: any
+ * Spec:    store.md 8; DESIGN 6
+ */
+DAVIT_API int davit_store_remove(davit_store *store, const char *const *names, size_t count, uint32_t flags,
+                                 davit_removal_list **out, davit_error **err);
+
+#define DAVIT_PRUNE_ALL (1u << 0)     /**< tagged images too: nothing here runs, so nothing is in use */
+#define DAVIT_PRUNE_DRY_RUN (1u << 1) /**< only say what would go */
+
+#define DAVIT_PRUNE_OPTIONS_VERSION 1
+typedef struct davit_prune_options {
+    uint32_t version; /**< DAVIT_PRUNE_OPTIONS_VERSION */
+    uint32_t flags;
+    int64_t until_s; /**< only images made before, by their config, in seconds since 1970; 0: all */
+} davit_prune_options;
+#define DAVIT_PRUNE_OPTIONS_INIT     \
+    {                                \
+        DAVIT_PRUNE_OPTIONS_VERSION, \
+    }
+
+/**
+ * Remove dangling images (those without a tag), blobs that no image needs and no running process wants, downloads that nobody
+ * continues, and what dead processes left.
+ *
+ * @param options  NULL for defaults
+ * @param out      set on success; free with davit_removal_list_free()
+ *
+ * Where blobs cannot be removed, for a damaged manifest whose blobs are not known or for the disk, that is the last step,
+ * DAVIT_REMOVAL_FAILED; the images are gone all the same.
+ *
+ * Errors:  DAVIT_EINVAL (options), DAVIT_ESTORE
+ * Threads: any
+ * Spec:    store.md 8; DESIGN 5, 6
+ */
+DAVIT_API int davit_store_prune(davit_store *store, const davit_prune_options *options,
+                                davit_removal_list **out, davit_error **err);
 
 DAVIT_END_DECLS
 

@@ -32,3 +32,15 @@ int dv_image_arg_registry(const char *text, const char **out_name, davit_error *
     *out_name = arg.name;
     return 0;
 }
+
+int dv_image_arg_store(const char *text, const char **out_name, davit_error **err)
+{
+    dv_image_arg arg;
+    int r = dv_image_arg_parse(text, DV_TRANSPORT_STORE, &arg, err);
+    if (r < 0)
+        return r;
+    if (arg.transport != DV_TRANSPORT_STORE)
+        return dv_error_set(err, DAVIT_EINVAL, "%s: this command is about the store, not a registry", text);
+    *out_name = arg.name;
+    return 0;
+}

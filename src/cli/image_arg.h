@@ -16,5 +16,6 @@ typedef struct dv_image_arg {
 int dv_image_arg_parse(const char *text, dv_transport bare, dv_image_arg *out, davit_error **err);
 /* The same for commands that know one transport only: the other one is DAVIT_EINVAL. */
 int dv_image_arg_registry(const char *text, const char **out_name, davit_error **err);
+int dv_image_arg_store(const char *text, const char **out_name, davit_error **err);
 
 #endif

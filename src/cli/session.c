@@ -95,11 +95,21 @@ int dv_cli_client(dv_cli *cli, bool with_store, uint32_t flags, davit_error **er
     return r;
 }
 
-int dv_cli_store(dv_cli *cli, davit_error **err)
+static int open_store(dv_cli *cli, uint32_t flags, davit_error **err)
 {
     const char *dir;
     int r = dv_cli_store_dir(cli, &dir, err);
-    return r < 0 ? r : davit_store_open(dir, DAVIT_STORE_READ_ONLY, &cli->store, err);
+    return r < 0 ? r : davit_store_open(dir, flags, &cli->store, err);
+}
+
+int dv_cli_store(dv_cli *cli, davit_error **err)
+{
+    return open_store(cli, DAVIT_STORE_READ_ONLY, err);
+}
+
+int dv_cli_store_writable(dv_cli *cli, davit_error **err)
+{
+    return open_store(cli, /* flags= */ 0, err);
 }
 
 void dv_cli_log(davit_log_level level, const char *line, void *user_data)

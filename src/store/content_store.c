@@ -10,6 +10,7 @@
 #include "util/file.h"
 #include "util/hash.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -117,6 +118,55 @@ int dv_content_read(dv_store *s, const davit_digest *digest, size_t max, dv_buf 
     dv_buf_reset(out);
     dv_buf_append(out, bytes, (size_t)n);
     return out->failed ? dv_error_set(err, out->failed, "no room for blob %s", digest->text) : 0;
+}
+
+static DIR *open_folder(const dv_store *s, const char *name)
+{
+    int fd = openat(s->dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!dir)
+        dv_close(&fd);
+    return dir;
+}
+
+static int visit_blob(dv_store *s, int dirfd, davit_digest_algorithm algorithm, const char *name,
+                      dv_content_visit *visit, void *user_data, davit_error **err)
+{
+    char text[DAVIT_DIGEST_TEXT_MAX];
+    davit_digest digest;
+    struct stat st;
+    int n = snprintf(text, sizeof(text), "%s:%s", davit_digest_algorithm_name(algorithm), name);
+    if (n < 0 || (size_t)n >= sizeof(text) || davit_digest_parse(text, &digest, NULL) < 0)
+        return 0;
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        if (errno == ENOENT)
+            return 0;
+        return dv_store_error(s, errno, "examine", name, err);
+    }
+    return visit(s, &digest, &st, user_data, err);
+}
+
+int dv_content_walk(dv_store *s, dv_content_visit *visit, void *user_data, davit_error **err)
+{
+    static const davit_digest_algorithm algorithms[] = {DAVIT_SHA256, DAVIT_SHA512};
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < DV_COUNT(algorithms); i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "blobs/%s", davit_digest_algorithm_name(algorithms[i]));
+        DIR *dir = open_folder(s, name);
+        if (!dir && errno == ENOENT)
+            continue;
+        if (!dir)
+            return dv_store_error(s, errno, "read", name, err);
+        const struct dirent *entry;
+        while (r == 0 && (errno = 0, entry = readdir(dir)))
+            if (entry->d_name[0] != '.')
+                r = visit_blob(s, dirfd(dir), algorithms[i], entry->d_name, visit, user_data, err);
+        if (r == 0 && errno)
+            r = dv_store_error(s, errno, "read", name, err);
+        closedir(dir);
+    }
+    return r;
 }
 
 static int sync_directory(dv_store *s, davit_digest_algorithm algorithm, davit_error **err)

@@ -5,10 +5,9 @@
 #include "davit/store.h"
 
 #include "store/content_store.h"
+#include "store/image_find.h"
 #include "store/image_store.h"
 #include "store/reference_store.h"
-#include "util/hex.h"
-#include "util/str.h"
 
 #include <string.h>
 
@@ -162,62 +161,6 @@ int davit_store_images(davit_store *store, davit_image_list **out, davit_error *
 
 /* --- finding ------------------------------------------------------------------------------------------------------- */
 
-static int no_such_image(const char *name, davit_error **err)
-{
-    return dv_error_set(err, DAVIT_ENOTFOUND, "No such image: %s", name);
-}
-
-/* The hexadecimal part of an image id or a prefix of one; NULL when name is none. */
-static const char *id_prefix(const char *name)
-{
-    const char *hex = dv_str_starts(name, "sha256:") ? name + 7 : name;
-    size_t n = strspn(hex, "0123456789abcdef");
-    return n > 0 && n <= 64 && hex[n] == '\0' ? hex : NULL;
-}
-
-static int rows_by_id(dv_store *s, const char *name, dv_image_rows *out, davit_error **err)
-{
-    const char *hex = id_prefix(name);
-    if (!hex)
-        return no_such_image(name, err);
-    int r = dv_image_store_by_id(s, hex, out, err);
-    if (r < 0)
-        return r;
-    if (out->count == 0)
-        return no_such_image(name, err);
-    for (size_t i = 1; i < out->count; i++)
-        if (!davit_digest_equal(&out->items[i].config, &out->items[0].config))
-            return dv_error_set(err, DAVIT_EINVAL, "ambiguous digest string: %s", name);
-    return 0;
-}
-
-/* What a name's reference row points at; DAVIT_ENOTFOUND when no row has that name. */
-static int target_of(dv_store *s, const char *name, davit_digest *out, davit_error **err)
-{
-    davit_reference *ref = NULL;
-    DV_AUTO(dv_reference_rows) rows = {0};
-    if (davit_reference_parse(name, &ref, NULL) < 0)
-        return no_such_image(name, err);
-    int r = dv_reference_store_get(s, ref, &rows, err);
-    davit_reference_free(ref);
-    if (r == 0)
-        *out = rows.items[0].digest;
-    return r;
-}
-
-static int find_rows(dv_store *s, const char *name, dv_image_rows *out, davit_error **err)
-{
-    davit_digest target;
-    DV_AUTOPTR(davit_error) why = NULL;
-    int r = target_of(s, name, &target, &why);
-    if (r == DAVIT_ENOTFOUND)
-        return rows_by_id(s, name, out, err);
-    if (r < 0)
-        return dv_error_move(err, &why, r);
-    r = dv_image_store_by_digest(s, &target, out, err);
-    return r == 0 && out->count == 0 ? no_such_image(name, err) : r;
-}
-
 static bool platform_is(const davit_platform *have, const davit_platform *want)
 {
     davit_platform a = *have, b = *want;
@@ -243,7 +186,7 @@ int davit_store_find(davit_store *store, const char *name, const davit_platform 
                      davit_image_list **out, davit_error **err)
 {
     DV_AUTO(dv_image_rows) rows = {0};
-    int r = find_rows(inner(store), name, &rows, err);
+    int r = dv_image_find(inner(store), name, &rows, err);
     if (r < 0)
         return r;
     const dv_image_row *row = choose(&rows, platform);
@@ -257,12 +200,15 @@ int davit_store_find(davit_store *store, const char *name, const davit_platform 
 
 int davit_store_resolve(davit_store *store, const char *name, davit_digest *out, davit_error **err)
 {
+    DV_AUTO(dv_reference_rows) references = {0};
     DV_AUTO(dv_image_rows) rows = {0};
     DV_AUTOPTR(davit_error) why = NULL;
-    int r = target_of(inner(store), name, out, &why);
+    int r = dv_image_find_reference(inner(store), name, &references, &why);
+    if (r == 0)
+        *out = references.items[0].digest;
     if (r != DAVIT_ENOTFOUND)
         return r < 0 ? dv_error_move(err, &why, r) : 0;
-    r = rows_by_id(inner(store), name, &rows, err);
+    r = dv_image_find_by_id(inner(store), name, &rows, err);
     if (r == 0)
         *out = rows.items[0].manifest;
     return r;

@@ -113,6 +113,96 @@ int dv_image_store_by_id(dv_store *s, const char *hex_prefix, dv_image_rows *out
         hex_prefix, out, err);
 }
 
+/* --- forgetting ------------------------------------------------------------------------------------------------------ */
+
+void dv_image_digests_clear(dv_image_digests *list)
+{
+    free(list->items);
+    *list = (dv_image_digests){0};
+}
+
+int dv_image_digests_add(dv_image_digests *list, const davit_digest *digest, davit_error **err)
+{
+    if ((list->count & (list->count - 1)) == 0) { /* full at powers of two */
+        davit_digest *items =
+            dv_realloc_array(list->items, list->count ? 2 * list->count : 1, sizeof(*items));
+        if (!items)
+            return dv_error_oom(err);
+        list->items = items;
+    }
+    list->items[list->count++] = *digest;
+    return 0;
+}
+
+/* The digests in every column of what a statement gives; empty ones are none. */
+static int select_digests(dv_store *s, const char *sql, int columns, const char *key, dv_image_digests *out,
+                          davit_error **err)
+{
+    DV_AUTO(dv_db_tx) tx = DV_DB_TX_INIT;
+    int r = dv_db_begin(s->db, DV_DB_READ, &tx, err);
+    if (r < 0)
+        return r;
+    DV_AUTOPTR(dv_rows) rows = NULL;
+    r = dv_db_query(s->db, sql, &DV_TEXT(key), key ? 1 : 0, &rows, err);
+    while (r == 0 && (r = dv_rows_next(rows, err)) == 1) {
+        r = 0;
+        for (int column = 0; r == 0 && column < columns; column++) {
+            davit_digest digest;
+            r = dv_rows_digest(rows, column, &digest, err);
+            if (r == 0 && digest.algorithm != DAVIT_DIGEST_NONE)
+                r = dv_image_digests_add(out, &digest, err);
+        }
+    }
+    return r;
+}
+
+int dv_image_store_ids(dv_store *s, const davit_digest *target, dv_image_digests *out, davit_error **err)
+{
+    DV_AUTO(dv_image_digests) list = {0};
+    int r =
+        target
+            ? select_digests(s,
+                             "SELECT config, min(id) AS first FROM image WHERE manifest = ?1 OR"
+                             " index_digest = ?1 GROUP BY config ORDER BY first",
+                             1, target->text, &list, err)
+            : select_digests(s, "SELECT config, min(id) AS first FROM image GROUP BY config ORDER BY first",
+                             1, NULL, &list, err);
+    if (r < 0)
+        return r;
+    *out = list;
+    list = (dv_image_digests){0};
+    return 0;
+}
+
+int dv_image_store_delete(dv_store *s, const davit_digest *config, dv_image_digests *dropped,
+                          davit_error **err)
+{
+    DV_AUTO(dv_db_tx) tx = DV_DB_TX_INIT;
+    int r = dv_db_begin(s->db, DV_DB_WRITE, &tx, err);
+    if (r == 0)
+        r = select_digests(s, "SELECT manifest, index_digest FROM image WHERE config = ?1", 2, config->text,
+                           dropped, err);
+    if (r == 0)
+        r = dv_image_digests_add(dropped, config, err);
+    if (r == 0)
+        r = dv_db_run(s->db, "DELETE FROM image WHERE config = ?1", &DV_TEXT(config->text), 1, err);
+    return r < 0 ? r : dv_db_commit(&tx, err);
+}
+
+int dv_image_store_drop_index(dv_store *s, const davit_digest *index, davit_error **err)
+{
+    DV_AUTO(dv_db_tx) tx = DV_DB_TX_INIT;
+    int r = dv_db_begin(s->db, DV_DB_WRITE, &tx, err);
+    if (r == 0)
+        r = dv_db_run(s->db,
+                      "DELETE FROM image WHERE index_digest = ?1"
+                      " AND NOT EXISTS (SELECT 1 FROM reference WHERE digest = ?1)"
+                      " AND EXISTS (SELECT 1 FROM image AS other WHERE other.manifest = image.manifest"
+                      " AND other.index_digest <> ?1)",
+                      &DV_TEXT(index->text), 1, err);
+    return r < 0 ? r : dv_db_commit(&tx, err);
+}
+
 /* --- recording -------------------------------------------------------------------------------------------------------- */
 
 /* *out is true when this very pair is the last that was recorded of its manifest. */

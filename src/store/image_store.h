@@ -34,6 +34,25 @@ int dv_image_store_by_digest(dv_store *s, const davit_digest *digest, dv_image_r
 /* Rows whose image id (config digest hex) begins with this hex prefix; none for what is no lower-case hex. */
 int dv_image_store_by_id(dv_store *s, const char *hex_prefix, dv_image_rows *out, davit_error **err);
 
+/*
+ * What forgetting images leaves unneeded, perhaps: their manifests, indexes and configs. Free with dv_image_digests_clear().
+ */
+typedef struct dv_image_digests {
+    davit_digest *items;
+    size_t count;
+} dv_image_digests;
+void dv_image_digests_clear(dv_image_digests *list);
+DV_DEFINE_AUTO(dv_image_digests, dv_image_digests_clear)
+int dv_image_digests_add(dv_image_digests *list, const davit_digest *digest, davit_error **err);
+
+/* Ids of all images, or of those with this manifest or index, in the order they were first recorded. */
+int dv_image_store_ids(dv_store *s, const davit_digest *target, dv_image_digests *out, davit_error **err);
+/* Forget an image: every row with this id. What the rows named is appended. Joins the transaction of this thread. */
+int dv_image_store_delete(dv_store *s, const davit_digest *config, dv_image_digests *dropped,
+                          davit_error **err);
+/* Forget that images came by this index, which nothing refers to any more, where they are recorded without it as well. */
+int dv_image_store_drop_index(dv_store *s, const davit_digest *index, davit_error **err);
+
 /* What a finished pull writes, in one transaction: all of it or nothing. Spec: pull.md 9. */
 typedef struct dv_pull_record {
     const davit_reference *reference; /* tag or digest reference; NULL: the images get no name (load) */

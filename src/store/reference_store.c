@@ -117,6 +117,16 @@ int dv_reference_store_by_digest(dv_store *s, const davit_digest *digest, dv_ref
                        digest->text, out, err);
 }
 
+int dv_reference_store_by_image(dv_store *s, const davit_digest *config, dv_reference_rows *out,
+                                davit_error **err)
+{
+    return select_rows(s,
+                       "SELECT " COLUMNS " FROM reference WHERE digest IN (SELECT manifest FROM image WHERE"
+                       " config = ?1 UNION SELECT index_digest FROM image WHERE config = ?1)"
+                       " ORDER BY reference",
+                       config->text, out, err);
+}
+
 int dv_reference_store_by_name(dv_store *s, const char *name, dv_reference_rows *out, davit_error **err)
 {
     return select_rows(s, "SELECT " COLUMNS " FROM reference WHERE name = ?1 ORDER BY reference", name, out,
@@ -207,17 +217,22 @@ int dv_reference_store_add_digest(dv_store *s, const davit_reference *ref, const
     return add(s, ref, target, /* force= */ false, out_changed, err);
 }
 
+int dv_reference_store_delete_row(dv_store *s, const char *reference, davit_error **err)
+{
+    DV_AUTO(dv_db_tx) tx = DV_DB_TX_INIT;
+    int r = dv_db_begin(s->db, DV_DB_WRITE, &tx, err);
+    if (r == 0)
+        r = dv_db_run(s->db, "DELETE FROM reference WHERE reference = ?1", &DV_TEXT(reference), 1, err);
+    if (r == 0 && dv_db_changes(s->db) == 0) {
+        dv_db_commit(&tx, NULL); /* nothing was written: whoever joined us may go on */
+        return does_not_exist(err);
+    }
+    return r < 0 ? r : dv_db_commit(&tx, err);
+}
+
 int dv_reference_store_delete(dv_store *s, const davit_reference *ref, davit_error **err)
 {
     DV_AUTO(dv_buf) key = DV_BUF_INIT(REFERENCE_TEXT_MAX);
-    DV_AUTO(dv_db_tx) tx = DV_DB_TX_INIT;
     int r = key_of(ref, &key, err);
-    if (r == 0)
-        r = dv_db_begin(s->db, DV_DB_WRITE, &tx, err);
-    if (r == 0)
-        r = dv_db_run(s->db, "DELETE FROM reference WHERE reference = ?1", &DV_TEXT(dv_buf_text(&key)), 1,
-                      err);
-    if (r == 0 && dv_db_changes(s->db) == 0)
-        r = does_not_exist(err);
-    return r < 0 ? r : dv_db_commit(&tx, err);
+    return r < 0 ? r : dv_reference_store_delete_row(s, dv_buf_text(&key), err);
 }

@@ -34,6 +34,9 @@ int dv_reference_store_list(dv_store *s, dv_reference_rows *out, davit_error **e
 /* References naming this manifest or index digest, ordered by text. */
 int dv_reference_store_by_digest(dv_store *s, const davit_digest *digest, dv_reference_rows *out,
                                  davit_error **err);
+/* References leading to any manifest or index of the image with this id, ordered by text. */
+int dv_reference_store_by_image(dv_store *s, const davit_digest *config, dv_reference_rows *out,
+                                davit_error **err);
 /* References of exactly this repository (full name), ordered by text. */
 int dv_reference_store_by_name(dv_store *s, const char *name, dv_reference_rows *out, davit_error **err);
 
@@ -53,5 +56,7 @@ int dv_reference_store_add_digest(dv_store *s, const davit_reference *ref, const
                                   bool *out_changed, davit_error **err);
 /* DAVIT_ENOTFOUND "reference does not exist". */
 int dv_reference_store_delete(dv_store *s, const davit_reference *ref, davit_error **err);
+/* A row by its full text. DAVIT_ENOTFOUND likewise. */
+int dv_reference_store_delete_row(dv_store *s, const char *reference, davit_error **err);
 
 #endif
