@@ -288,6 +288,11 @@ bool dv_json_append_string(dv_json *array, const char *text)
     return dv_json_append(array, wrap(json_string(text)));
 }
 
+bool dv_json_append_integer(dv_json *array, int64_t value)
+{
+    return dv_json_append(array, wrap(json_integer(value)));
+}
+
 dv_json *dv_json_copy(const dv_json *v)
 {
     return wrap(json_deep_copy(unwrap(v)));

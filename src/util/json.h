@@ -110,6 +110,7 @@ bool dv_json_set_integer(dv_json *object, const char *key, int64_t value);
 bool dv_json_set_bool(dv_json *object, const char *key, bool value);
 bool dv_json_set_null(dv_json *object, const char *key);
 bool dv_json_append_string(dv_json *array, const char *text);
+bool dv_json_append_integer(dv_json *array, int64_t value);
 /* A copy of a parsed value, to put into a built one. */
 dv_json *dv_json_copy(const dv_json *v);
 /* Write it: members in insertion order; indent 0 is compact. html_safe escapes < > & U+2028 U+2029 as \uXXXX. */

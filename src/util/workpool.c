@@ -71,6 +71,17 @@ static void start_thread(dv_workpool *pool)
         pool->threads++;
 }
 
+bool dv_workpool_start(dv_workpool *pool, unsigned threads)
+{
+    pthread_mutex_lock(&pool->lock);
+    for (unsigned missing = threads;
+         pool->threads < threads && pool->threads < pool->max_threads && missing > 0; missing--)
+        start_thread(pool);
+    bool all = pool->threads >= threads;
+    pthread_mutex_unlock(&pool->lock);
+    return all;
+}
+
 /* Pool locked. False when nobody will ever run it. */
 static bool enqueue(dv_workpool *pool, dv_work *work)
 {

@@ -20,6 +20,11 @@ typedef struct dv_strand dv_strand;
 
 /* Threads start when there is work for them, at most max_threads. NULL: no memory. */
 dv_workpool *dv_workpool_new(unsigned max_threads);
+/*
+ * Start this many threads now, for work whose parts wait for each other and so need a thread each. False when they cannot all be had.
+ * Before the first submit.
+ */
+bool dv_workpool_start(dv_workpool *pool, unsigned threads);
 /* Runs what is queued, ends the threads; what is submitted from then on runs on the submitter's thread. NULL is fine. */
 void dv_workpool_stop(dv_workpool *pool);
 /* Stops it first. Its strands must be gone. */
