@@ -19,5 +19,6 @@
 #include <davit/search.h>
 #include <davit/service.h>
 #include <davit/store.h>
+#include <davit/unpack.h>
 
 #endif

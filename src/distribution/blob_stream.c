@@ -1,10 +1,10 @@
 /*
- * distribution/blob_stream.c - davit_registry_get_blob(): one blob to a callback on the calling thread, no store.
+ * distribution/blob_stream.c - davit_registry_get_blob(): one blob to a callback on the calling thread, no store. See blob_stream.h.
  *
  * The loop fills chunks, the calling thread hashes and passes them on. After a cut the next request asks from the first byte
  * that was not passed on; a server that does not resume ends it, since what was passed on cannot be taken back.
  */
-#include "davit/registry.h"
+#include "distribution/blob_stream.h"
 
 #include "distribution/endpoint_loop.h"
 #include "registry/v2_blob.h"
@@ -241,15 +241,15 @@ static void drain(dv_queue *q)
     dv_queue_free(q);
 }
 
-static int ask_blob(dv_registry *reg, void *user, davit_error **err)
+int dv_blob_stream(dv_registry *reg, const davit_digest *digest, davit_write_fn write, void *user_data,
+                   uint64_t *out_passed, davit_error **err)
 {
-    blob_question *q = user;
     blob_stream b = {
         .registry = reg,
-        .digest = q->digest,
-        .write = q->write,
-        .user_data = q->user_data,
-        .hash = dv_hash_new(q->digest->algorithm),
+        .digest = digest,
+        .write = write,
+        .user_data = user_data,
+        .hash = dv_hash_new(digest->algorithm),
         .full = dv_queue_new(),
         .empty = dv_queue_new(),
         .start.run = run_start,
@@ -260,8 +260,15 @@ static int ask_blob(dv_registry *reg, void *user, davit_error **err)
     dv_hash_free(b.hash);
     drain(b.full);
     drain(b.empty);
-    q->size = b.passed;
-    if (r < 0 && b.passed > 0) {
+    *out_passed = b.passed;
+    return r;
+}
+
+static int ask_blob(dv_registry *reg, void *user, davit_error **err)
+{
+    blob_question *q = user;
+    int r = dv_blob_stream(reg, q->digest, q->write, q->user_data, &q->size, err);
+    if (r < 0 && q->size > 0) {
         q->why = DV_STEAL(*err);
         return 0;
     }

@@ -29,6 +29,12 @@ int dv_document_pinned(const davit_reference *ref, davit_digest *storage, const 
 int dv_document_ask(dv_registry *reg, const davit_reference *ref, davit_manifest **out,
                     davit_digest *out_digest, davit_error **err);
 
+/*
+ * From an index to the manifest of a platform (NULL: the host's); a manifest stays what it is. Takes m over. Threads: a caller's; blocks.
+ */
+int dv_document_narrow(dv_registry *reg, davit_manifest *m, const davit_platform *platform,
+                       davit_manifest **out, davit_error **err);
+
 /* The bytes of a config, whatever its type, verified. Threads: a caller's; blocks. DAVIT_ETOOBIG, DAVIT_EDIGEST. */
 int dv_document_fetch_config(dv_registry *reg, const davit_descriptor *config, dv_buf *out, davit_error **err);
 

@@ -46,6 +46,29 @@ void dv_pull_warn(const dv_pull *p, const char *fmt, ...)
     emit(p, DAVIT_PROGRESS_WARNING, NULL, dv_buf_text(&text));
 }
 
+static int left(davit_error **err)
+{
+    return dv_error_set(err, DAVIT_ECANCELLED, "cancelled by who follows the pull");
+}
+
+int dv_pull_tell_image(const dv_pull *p, const davit_manifest *manifest, davit_error **err)
+{
+    const dv_pull_follower *f = p->follower;
+    return f && f->on_image(f->user, manifest) < 0 ? left(err) : 0;
+}
+
+int dv_pull_tell_blob(const dv_pull *p, const davit_digest *blob, davit_error **err)
+{
+    const dv_pull_follower *f = p->follower;
+    return f && f->on_blob(f->user, blob) < 0 ? left(err) : 0;
+}
+
+int dv_pull_tell_turn(const dv_pull *p, davit_error **err)
+{
+    const dv_pull_follower *f = p->follower;
+    return f && f->on_turn(f->user) < 0 ? left(err) : 0;
+}
+
 /* --- all tags ------------------------------------------------------------------------------------------------------ */
 
 typedef struct tag_list {
@@ -172,11 +195,11 @@ static int pull_authorized(dv_pull *p, const davit_reference *ref, davit_error *
     return dv_endpoint_loop_over(p->client, &p->endpoints, ref, by, &other, ask, &(question){p, ref}, err);
 }
 
-int davit_pull(davit_client *client, const davit_reference *ref, const davit_pull_options *options,
-               davit_pull_result *out, davit_error **err)
+int dv_pull_followed(davit_client *client, const davit_reference *ref, const davit_pull_options *options,
+                     const dv_pull_follower *follower, davit_pull_result *out, davit_error **err)
 {
     static const davit_pull_options defaults = DAVIT_PULL_OPTIONS_INIT;
-    dv_pull p = {.client = client, .options = options ? options : &defaults};
+    dv_pull p = {.client = client, .options = options ? options : &defaults, .follower = follower};
     DV_AUTOPTR(davit_error) why = NULL; /* the endpoint loop decides by it, so it is always made */
     int r = check_arguments(ref, p.options, &why);
     if (r == 0)
@@ -196,4 +219,10 @@ int davit_pull(davit_client *client, const davit_reference *ref, const davit_pul
     if (out)
         *out = p.result;
     return 0;
+}
+
+int davit_pull(davit_client *client, const davit_reference *ref, const davit_pull_options *options,
+               davit_pull_result *out, davit_error **err)
+{
+    return dv_pull_followed(client, ref, options, /* follower= */ NULL, out, err);
 }

@@ -127,7 +127,7 @@ static void explain_config(davit_error **err, const dv_watch *watch, const davit
         (*err)->kind = DV_ERROR_CONFIG_PULL;
 }
 
-static void note_end(fetch *f, size_t i, dv_xfer_state state)
+static int note_end(fetch *f, size_t i, dv_xfer_state state, davit_error **err)
 {
     dv_watch *watch = &f->watches[i];
     davit_pull_result *result = &f->pull->result;
@@ -139,21 +139,22 @@ static void note_end(fetch *f, size_t i, dv_xfer_state state)
         uint64_t *bytes = watch->transferred ? &result->fetched_bytes : &result->present_bytes;
         *count += 1;
         *bytes += watch->descriptor->size;
-        return;
+        return dv_pull_tell_blob(f->pull, &watch->descriptor->digest, err);
     }
     davit_error **kept = config ? &f->config_error : &f->layer_error;
     if (*kept)
-        return;
+        return 0;
     *kept = DV_STEAL(watch->err);
     if (config)
         explain_config(kept, watch, f->pull->client);
     else
         explain_layer(kept, watch->descriptor);
+    return 0;
 }
 
 /* --- running ------------------------------------------------------------------------------------------------------- */
 
-static void handle(fetch *f, dv_xfer_event *raw)
+static int handle(fetch *f, dv_xfer_event *raw, davit_error **err)
 {
     dv_xfer_event event;
     dv_xfer_event_read(raw, &event);
@@ -161,8 +162,8 @@ static void handle(fetch *f, dv_xfer_event *raw)
     const davit_descriptor *blob = event.watch->descriptor;
     if (!f->wanted->is_config[f->blob[i]])
         tell_state(f, event.watch, blob, &event);
-    if (event.state == DV_XFER_COMPLETE || event.state == DV_XFER_FAILED)
-        note_end(f, i, event.state);
+    return event.state == DV_XFER_COMPLETE || event.state == DV_XFER_FAILED ? note_end(f, i, event.state, err)
+                                                                            : 0;
 }
 
 /* Until all have ended, or there is a reason not to wait for the rest: a config's error wins over a layer's. */
@@ -170,9 +171,11 @@ static int wait_for_all(fetch *f, davit_error **err)
 {
     while (f->ended < f->count) {
         dv_node *node = dv_queue_pop(f->events, EVENT_WAIT_MS);
-        if (node)
-            handle(f, (dv_xfer_event *)node);
-        int r = dv_client_check_cancelled(f->pull->client, err);
+        int r = node ? handle(f, (dv_xfer_event *)node, err) : 0;
+        if (r == 0)
+            r = dv_pull_tell_turn(f->pull, err);
+        if (r == 0)
+            r = dv_client_check_cancelled(f->pull->client, err);
         if (r < 0)
             return r;
         if (f->config_error || (f->layer_error && f->config_left == 0))
@@ -197,6 +200,9 @@ static int prepare(fetch *f, dv_registry *reg, bool quiet, davit_error **err)
         if (w->present[i]) {
             f->pull->result.present_count++;
             f->pull->result.present_bytes += blob->size;
+            int r = dv_pull_tell_blob(f->pull, &blob->digest, err);
+            if (r < 0)
+                return r;
             continue;
         }
         f->watches[f->count] =

@@ -10,12 +10,25 @@
 #include "distribution/xfer.h"
 #include "store/content_store.h"
 
+/*
+ * Who uses an image while it is pulled (one reference, one platform). A negative result ends the pull with DAVIT_ECANCELLED, whatever the
+ * reason was: the follower knows it.
+ */
+typedef struct dv_pull_follower {
+    void *user;
+    /* This image is going to be pulled. Again with another one, if the endpoint fails and the next one has another. */
+    int (*on_image)(void *user, const davit_manifest *manifest);
+    int (*on_blob)(void *user, const davit_digest *blob); /* it is in the store now */
+    int (*on_turn)(void *user);                           /* now and then, while it waits for blobs */
+} dv_pull_follower;
+
 typedef struct dv_pull {
     davit_client *client;
     const davit_pull_options *options;
-    dv_endpoints endpoints;  /* of the reference, in order */
-    dv_transfers *transfers; /* NULL for a dry run */
-    dv_store *store;         /* NULL for a dry run where there is no store */
+    const dv_pull_follower *follower; /* NULL: nobody */
+    dv_endpoints endpoints;           /* of the reference, in order */
+    dv_transfers *transfers;          /* NULL for a dry run */
+    dv_store *store;                  /* NULL for a dry run where there is no store */
     davit_pull_result result;
 } dv_pull;
 
@@ -52,8 +65,19 @@ void dv_pull_message(const dv_pull *p, const char *id, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void dv_pull_warn(const dv_pull *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* davit_pull() with a follower, who may be NULL. */
+int dv_pull_followed(davit_client *client, const davit_reference *ref, const davit_pull_options *options,
+                     const dv_pull_follower *follower, davit_pull_result *out, davit_error **err);
+
+/* pull_v2.c: an image of a system that is not the host's is not taken unless its platform was asked for. */
+int dv_pull_check_system(const davit_platform *asked, const char *os, davit_error **err);
+
 /* pull_v2.c: one reference (with tag or digest) from one registry. */
 int dv_pull_reference(dv_pull *p, dv_registry *reg, const davit_reference *ref, davit_error **err);
+
+int dv_pull_tell_image(const dv_pull *p, const davit_manifest *manifest, davit_error **err);
+int dv_pull_tell_blob(const dv_pull *p, const davit_digest *blob, davit_error **err);
+int dv_pull_tell_turn(const dv_pull *p, davit_error **err);
 
 /* pull_blobs.c: which blobs the store has; then fetch the others, telling the progress. */
 int dv_pull_look(dv_pull *p, dv_wanted *w, davit_error **err);

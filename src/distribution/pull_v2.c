@@ -335,6 +335,11 @@ static bool is_host_system(const char *os)
     return !*os || dv_str_equal_nocase(os, host.os);
 }
 
+int dv_pull_check_system(const davit_platform *asked, const char *os, davit_error **err)
+{
+    return asked || is_host_system(os) ? 0 : foreign_system(err, os);
+}
+
 static int check_manifest(const dv_pull *p, const dv_wanted_image *image, davit_error **err)
 {
     size_t count;
@@ -347,9 +352,7 @@ static int check_manifest(const dv_pull *p, const dv_wanted_image *image, davit_
         r = dv_media_type_acceptable(config->media_type, err);
     for (size_t i = 0; r == 0 && i < count; i++)
         r = dv_media_type_acceptable(layers[i].media_type, err);
-    if (r == 0 && !p->options->platform && !is_host_system(image->platform.os))
-        r = foreign_system(err, image->platform.os);
-    return r;
+    return r < 0 ? r : dv_pull_check_system(p->options->platform, image->platform.os, err);
 }
 
 static int read_config(const dv_pull *p, const davit_descriptor *config, davit_image_config **out,
@@ -368,8 +371,9 @@ static int check_config(const dv_pull *p, dv_wanted_image *image, davit_error **
     if (r < 0)
         return r;
     const davit_platform *platform = davit_image_config_platform(config);
-    if (!p->options->platform && !is_host_system(platform->os))
-        return foreign_system(err, platform->os);
+    r = dv_pull_check_system(p->options->platform, platform->os, err);
+    if (r < 0)
+        return r;
     davit_manifest_layers(image->manifest, &layer_count);
     davit_image_config_diff_ids(config, &diff_id_count);
     if (layer_count != diff_id_count)
@@ -505,12 +509,17 @@ static void count_documents(dv_pull *p, const dv_wanted *w)
     }
 }
 
-static void count_blobs(dv_pull *p, const dv_wanted *w)
+/* Nothing will be fetched. */
+static int count_blobs(dv_pull *p, const dv_wanted *w, davit_error **err)
 {
     for (size_t i = 0; i < w->blob_count; i++) {
+        int r = w->present[i] ? dv_pull_tell_blob(p, &w->blobs[i].digest, err) : 0;
+        if (r < 0)
+            return r;
         *(w->present[i] ? &p->result.present_count : &p->result.fetched_count) += 1;
         *(w->present[i] ? &p->result.present_bytes : &p->result.fetched_bytes) += w->blobs[i].size;
     }
+    return 0;
 }
 
 static int veto(const davit_digest *manifest, davit_error **err)
@@ -587,6 +596,8 @@ static int pull_content(dv_registry *reg, void *user, davit_error **err)
         r = collect_blobs(&w, err);
     if (r == 0)
         r = ask_verifier(p, ref, &w, err);
+    if (r == 0 && one)
+        r = dv_pull_tell_image(p, w.images[0].manifest, err);
     if (r == 0)
         r = dv_pull_look(p, &w, err);
     if (r < 0)
@@ -594,7 +605,7 @@ static int pull_content(dv_registry *reg, void *user, davit_error **err)
     count_documents(p, &w);
     bool nothing_to_do = !dry && everything_is_here(&w) && is_recorded(p, ref, &w);
     if (dry || nothing_to_do)
-        count_blobs(p, &w);
+        r = count_blobs(p, &w, err);
     else
         r = take(p, reg, ref, &w, one, err);
     if (r < 0)

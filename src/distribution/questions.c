@@ -6,7 +6,6 @@
 
 #include "distribution/document.h"
 #include "distribution/endpoint_loop.h"
-#include "oci/manifest.h"
 #include "registry/v2_ping.h"
 #include "registry/v2_tag.h"
 
@@ -30,33 +29,6 @@ typedef struct manifest_question {
     davit_manifest *out;
 } manifest_question;
 
-/* From an index to the manifest of a platform; a manifest stays what it is. Takes m over. */
-static int narrow(dv_registry *reg, davit_manifest *m, const davit_platform *platform, davit_manifest **out,
-                  davit_error **err)
-{
-    for (unsigned depth = 1; davit_manifest_is_index(m); depth++) {
-        DV_AUTOFREE size_t *order = NULL;
-        size_t count = 0, entry_count;
-        const davit_descriptor *entries = davit_manifest_entries(m, &entry_count);
-        davit_manifest *child = NULL;
-        int r = davit_manifest_choose(m, platform, &order, &count, err);
-        if (r == 0 && depth > DAVIT_INDEX_DEPTH_MAX)
-            r = dv_error_set(err, DAVIT_ETOOBIG, "index within index, more than %d deep",
-                             DAVIT_INDEX_DEPTH_MAX);
-        if (r == 0 && count == 0)
-            r = dv_index_no_match(platform, err);
-        if (r == 0) {
-            r = dv_document_fetch(reg, &entries[order[0]], NULL, &child, err);
-        }
-        davit_manifest_free(m);
-        if (r < 0)
-            return r;
-        m = child;
-    }
-    *out = m;
-    return 0;
-}
-
 static int ask_manifest(dv_registry *reg, void *user, davit_error **err)
 {
     manifest_question *q = user;
@@ -65,7 +37,7 @@ static int ask_manifest(dv_registry *reg, void *user, davit_error **err)
     if (r < 0)
         return r;
     if (q->platform)
-        return narrow(reg, m, q->platform, &q->out, err);
+        return dv_document_narrow(reg, m, q->platform, &q->out, err);
     q->out = m;
     return 0;
 }
