@@ -46,7 +46,7 @@ struct dv_cli {
     bool tracing;
 };
 
-extern const dv_command dv_command_pull, dv_command_images, dv_command_inspect, dv_command_manifest,
+extern const dv_command dv_command_unpack, dv_command_pull, dv_command_images, dv_command_inspect, dv_command_manifest,
     dv_command_config, dv_command_digest, dv_command_blob, dv_command_tags, dv_command_ping,
     dv_command_search, dv_command_info, dv_command_login, dv_command_logout, dv_command_version,
     dv_command_help, dv_command_tag, dv_command_rmi, dv_command_prune;
@@ -56,7 +56,7 @@ DV_DEFINE_AUTOPTR(davit_manifest, davit_manifest_free)
 DV_DEFINE_AUTOPTR(davit_image_config, davit_image_config_free)
 DV_DEFINE_AUTOPTR(davit_image_list, davit_image_list_free)
 
-/* --- session.c --- */
+/* --- session.c, command_view.c --- */
 
 /* Set the error and ask for the usage line. */
 int dv_cli_usage(dv_cli *cli, davit_error **err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -72,6 +72,8 @@ int dv_cli_client(dv_cli *cli, bool with_store, uint32_t flags, davit_error **er
 int dv_cli_store(dv_cli *cli, davit_error **err);
 /* Open cli->store for changing what is in it. DAVIT_ENOTFOUND: there is none. */
 int dv_cli_store_writable(dv_cli *cli, davit_error **err);
+/* Make cli->view; before the client. */
+int dv_cli_view(dv_cli *cli, davit_error **err);
 /* The library's messages, for davit_log_set(); user_data is the dv_cli. Threads: any. */
 void dv_cli_log(davit_log_level level, const char *line, void *user_data);
 /* Release everything. */

@@ -25,33 +25,6 @@ typedef struct target {
     bool defaulted; /* its tag was added here */
 } target;
 
-/* Nobody reads the progress stream any more: pull.md 10.2 takes that for a cancellation. */
-static void reader_is_gone(void *user_data)
-{
-    dv_cli *cli = user_data;
-    if (cli->client)
-        davit_client_cancel(cli->client);
-}
-
-static int make_view(dv_cli *cli, davit_error **err)
-{
-    const dv_globals *g = &cli->globals;
-    bool chatty = g->debug || cli->tracing; /* bars would only be torn by it */
-    const dv_progress_view_options options = {
-        .mode = g->quiet                                    ? DV_PROGRESS_NONE
-                : g->progress == DV_PROGRESS_AUTO && chatty ? DV_PROGRESS_PLAIN
-                                                            : g->progress,
-        .fd = g->progress_fd >= 0 ? g->progress_fd : STDERR_FILENO,
-        .quiet = g->quiet,
-        .redraw_ms = DV_PROGRESS_REDRAW_MS,
-        .heartbeat_ms = DV_PROGRESS_HEARTBEAT_MS,
-        .lost = reader_is_gone,
-        .user_data = cli,
-    };
-    cli->view = dv_progress_view_new(&options);
-    return cli->view ? 0 : dv_error_oom(err);
-}
-
 /* "latest" is this program's business, not the library's. */
 static int parse(dv_cli *cli, const values *v, const char *text, target *out, davit_error **err)
 {
@@ -160,7 +133,7 @@ static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_e
                 ? dv_cli_usage(cli, err, "--platform and --all-platforms exclude each other")
                 : parse_all(cli, v, arguments, count, targets, err);
     if (r == 0)
-        r = make_view(cli, err);
+        r = dv_cli_view(cli, err);
     if (r == 0)
         r = dv_cli_client(cli, /* with_store= */ true, /* flags= */ 0, err);
     if (r == 0)

@@ -28,6 +28,7 @@
 /* In the order of help. */
 static const dv_command *const commands[] = {
     &dv_command_pull,
+    &dv_command_unpack,
     &dv_command_images,
     &dv_command_inspect,
     &dv_command_tag,

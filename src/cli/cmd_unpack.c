@@ -1,0 +1,323 @@
+/* cli/cmd_unpack.c - davit unpack: arguments into davit_unpack_options, and what is said of the result. */
+#include "cli/cli.h"
+
+#include "cli/image_arg.h"
+#include "davit/unpack.h"
+#include "util/json.h"
+#include "util/str.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SKIPS_SHOWN 10
+#define XATTRS_MAX 256 /* names of --xattrs */
+
+typedef struct values {
+    davit_platform platform;
+    bool rootless, force, no_store, bundle, json;
+    uint32_t layers;
+    const char *devices, *pull, *zstd_window, *max_size;
+    dv_texts xattrs;
+} values;
+
+/* The options as the library wants them; names is what xattrs points to. */
+typedef struct request {
+    davit_unpack_options options;
+    const char *name;
+    char *xattr_text;
+    const char **xattrs;
+} request;
+
+static void request_clear(request *q)
+{
+    free(q->xattr_text);
+    free(q->xattrs);
+}
+DV_DEFINE_AUTO(request, request_clear)
+
+/* --- values ------------------------------------------------------------------------------------------------------------ */
+
+static int read_word(dv_cli *cli, const char *option, const char *value, const char *const *words, int *out,
+                     davit_error **err)
+{
+    for (int i = 0; words[i]; i++)
+        if (!value || dv_str_equal(value, words[i])) {
+            *out = i;
+            return 0;
+        }
+    return dv_cli_usage(cli, err, "--%s: '%s' is not %s, %s or %s", option, value, words[0], words[1],
+                        words[2]);
+}
+
+/* Bytes, or with K, M, G, T behind in units of 1024. */
+static bool read_size(const char *text, uint64_t *out)
+{
+    static const char units[] = "KMGT";
+    char digits[24];
+    size_t size = strspn(text, "0123456789");
+    const char *unit = text[size] ? strchr(units, text[size] & ~0x20) : NULL;
+    uint64_t n;
+    if (size == 0 || size >= sizeof(digits) || (text[size] && (!unit || text[size + 1])))
+        return false;
+    memcpy(digits, text, size);
+    digits[size] = '\0';
+    unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+    if (!dv_str_to_u64(digits, &n) || n == 0 || n > UINT64_MAX >> shift)
+        return false;
+    *out = n << shift;
+    return true;
+}
+
+static int read_sizes(dv_cli *cli, const values *v, davit_unpack_options *o, davit_error **err)
+{
+    uint64_t window = 0;
+    if (v->max_size && !read_size(v->max_size, &o->max_size_bytes))
+        return dv_cli_usage(cli, err, "--max-size: '%s' is not a size, such as 500M or 20G", v->max_size);
+    if (v->zstd_window && (!read_size(v->zstd_window, &window) || window < DAVIT_ZSTD_WINDOW_MIN ||
+                           window > DAVIT_ZSTD_WINDOW_MAX))
+        return dv_cli_usage(cli, err, "--zstd-window: '%s' is not a size from 1M to 128M", v->zstd_window);
+    o->zstd_window_bytes = (uint32_t)window;
+    return 0;
+}
+
+/* Of all --xattrs, each a list with commas. */
+static int split_xattrs(dv_cli *cli, const dv_texts *lists, request *q, davit_error **err)
+{
+    DV_AUTO(dv_buf) text = DV_BUF_INIT(64u << 10);
+    size_t count = 0;
+    for (size_t i = 0; i < lists->count; i++)
+        dv_buf_printf(&text, "%s%s", i ? "," : "", lists->items[i]);
+    if (lists->count == 0)
+        return 0;
+    if (text.failed)
+        return dv_cli_usage(cli, err, "--xattrs: the list is too long");
+    q->xattr_text = dv_buf_take(&text);
+    q->xattrs = dv_new_array(const char *, XATTRS_MAX + 1);
+    if (!q->xattr_text || !q->xattrs)
+        return dv_error_oom(err);
+    for (char *at = q->xattr_text, *name; (name = strsep(&at, ","));) {
+        if (*name == '\0')
+            continue;
+        if (count == XATTRS_MAX)
+            return dv_cli_usage(cli, err, "--xattrs: more than %d names", XATTRS_MAX);
+        q->xattrs[count++] = name;
+    }
+    q->options.xattrs = q->xattrs;
+    return 0;
+}
+
+/* The transport says where to look as --pull does, so only one of them may. */
+static int read_source(dv_cli *cli, const values *v, const char *text, request *q, davit_error **err)
+{
+    static const char *const words[] = {"missing", "always", "never", NULL};
+    static const davit_pull_when meanings[] = {DAVIT_PULL_MISSING, DAVIT_PULL_ALWAYS, DAVIT_PULL_NEVER};
+    dv_image_arg arg;
+    int word = 0;
+    int r = read_word(cli, "pull", v->pull, words, &word, err);
+    if (r == 0)
+        r = dv_image_arg_parse(text, DV_TRANSPORT_REGISTRY, &arg, err);
+    if (r < 0)
+        return r;
+    q->name = arg.name;
+    q->options.pull = meanings[word];
+    bool from_store = dv_str_starts(text, "store:"), from_registry = dv_str_starts(text, "docker://");
+    if (from_store && (v->no_store || q->options.pull == DAVIT_PULL_ALWAYS))
+        return dv_cli_usage(cli, err, "%s: that is in the store, which %s excludes", text,
+                            v->no_store ? "--no-store" : "--pull always");
+    if ((from_registry || v->no_store) && q->options.pull == DAVIT_PULL_NEVER)
+        return dv_cli_usage(cli, err, "%s: --pull never excludes a registry", text);
+    if (from_store)
+        q->options.pull = DAVIT_PULL_NEVER;
+    if (from_registry)
+        q->options.pull = DAVIT_PULL_ALWAYS;
+    return 0;
+}
+
+static int make_request(dv_cli *cli, const values *v, const char *text, request *q, davit_error **err)
+{
+    static const char *const words[] = {"keep", "skip", "reject", NULL};
+    static const davit_unpack_devices meanings[] = {DAVIT_DEVICES_KEEP, DAVIT_DEVICES_SKIP,
+                                                    DAVIT_DEVICES_REJECT};
+    davit_unpack_options *o = &q->options;
+    int word = 0;
+    int r = read_word(cli, "devices", v->devices, words, &word, err);
+    if (r == 0)
+        r = read_sizes(cli, v, o, err);
+    if (r == 0)
+        r = split_xattrs(cli, &v->xattrs, q, err);
+    if (r == 0)
+        r = read_source(cli, v, text, q, err);
+    if (r < 0)
+        return r;
+    o->devices = meanings[word];
+    o->flags = (v->rootless ? DAVIT_UNPACK_ROOTLESS : 0) | (v->force ? DAVIT_UNPACK_FORCE : 0) |
+               (v->bundle ? DAVIT_UNPACK_BUNDLE : 0) | (v->no_store ? DAVIT_UNPACK_NO_STORE : 0);
+    o->platform = dv_platform_or_null(&v->platform);
+    o->layers = v->layers;
+    return 0;
+}
+
+/* --- what is said ------------------------------------------------------------------------------------------------------ */
+
+static void warn(dv_cli *cli, const char *text)
+{
+    dv_progress_view_event(&(davit_progress){.kind = DAVIT_PROGRESS_WARNING, .action = text}, cli->view);
+}
+
+static void warn_skips(dv_cli *cli, const davit_unpack_result *result)
+{
+    size_t shown = result->skip_count < SKIPS_SHOWN ? result->skip_count : SKIPS_SHOWN;
+    for (size_t i = 0; i < shown; i++) {
+        DV_AUTO(dv_buf) line = DV_BUF_INIT(DV_MESSAGE_MAX);
+        dv_buf_printf(&line, "left out: %s: %s", result->skips[i].path, result->skips[i].reason);
+        warn(cli, line.failed ? "left out: something with a long name" : dv_buf_text(&line));
+    }
+    if (result->skips_total > shown) {
+        DV_AUTO(dv_buf) line = DV_BUF_INIT(DV_MESSAGE_MAX);
+        dv_buf_printf(&line, "and %" PRIu64 " more; --json names %zu of them", result->skips_total - shown,
+                      result->skip_count);
+        warn(cli, dv_buf_text(&line));
+    }
+}
+
+static void print_count(dv_output *o, uint64_t count, const char *one, const char *many)
+{
+    dv_output_printf(o, "%" PRIu64 " %s", count, count == 1 ? one : many);
+}
+
+static void print_text(dv_cli *cli, const char *name, const char *target, const davit_unpack_result *result)
+{
+    dv_output *o = &cli->out;
+    char size[32];
+    dv_output_text(o, name);
+    dv_output_printf(o, ": ");
+    print_count(o, result->layer_count, "layer, ", "layers, ");
+    print_count(o, result->file_count + result->hardlink_count, "file, ", "files, ");
+    print_count(o, result->directory_count, "directory, ", "directories, ");
+    dv_output_printf(o, "%s in ", davit_human_size((double)result->bytes, size));
+    dv_output_text(o, target);
+    dv_output_printf(o, "\n");
+}
+
+static bool add_skips(dv_json *document, const davit_unpack_result *result)
+{
+    dv_json *list = dv_json_array_new();
+    bool ok = list != NULL;
+    for (size_t i = 0; ok && i < result->skip_count; i++) {
+        DV_AUTO(dv_buf) path = DV_BUF_INIT(4 * DV_MESSAGE_MAX);
+        const char *name = result->skips[i].path;
+        dv_json *skip = dv_json_object_new();
+        if (dv_utf8_is_valid(name))
+            dv_buf_puts(&path, name);
+        else
+            dv_str_escape(&path, name, strlen(name), /* keep_newlines= */ false);
+        ok = skip && !path.failed && dv_json_set_string(skip, "path", dv_buf_text(&path)) &&
+             dv_json_set_string(skip, "reason", result->skips[i].reason);
+        ok = dv_json_append(list, skip) && ok;
+    }
+    return dv_json_set(document, "skipped", list) && ok;
+}
+
+static int print_json(dv_cli *cli, const char *name, const char *target, const davit_unpack_result *result,
+                      davit_error **err)
+{
+    DV_AUTOPTR(dv_json) o = dv_json_object_new();
+    bool ok = o && dv_json_set_string(o, "name", name) && dv_json_set_string(o, "target", target) &&
+              dv_json_set_string(o, "manifest", result->manifest.text) &&
+              dv_json_set_string(o, "config", result->config.text) &&
+              dv_json_set_string(o, "source", result->from_store ? "store" : "registry") &&
+              dv_json_set_integer(o, "layers", result->layer_count) &&
+              dv_json_set_integer(o, "files", (int64_t)result->file_count) &&
+              dv_json_set_integer(o, "directories", (int64_t)result->directory_count) &&
+              dv_json_set_integer(o, "symlinks", (int64_t)result->symlink_count) &&
+              dv_json_set_integer(o, "hardlinks", (int64_t)result->hardlink_count) &&
+              dv_json_set_integer(o, "devices", (int64_t)result->device_count) &&
+              dv_json_set_integer(o, "whiteouts", (int64_t)result->whiteout_count) &&
+              dv_json_set_integer(o, "bytes", (int64_t)result->bytes) &&
+              dv_json_set_integer(o, "skippedCount", (int64_t)result->skips_total) && add_skips(o, result);
+    return ok ? dv_output_json(&cli->out, o, err) : dv_error_oom(err);
+}
+
+/* --- running ----------------------------------------------------------------------------------------------------------- */
+
+DV_DEFINE_AUTOPTR(davit_unpack_result, davit_unpack_result_free)
+
+static int unpack(dv_cli *cli, const values *v, const char *text, const char *target, davit_error **err)
+{
+    DV_AUTO(request) q = {.options = DAVIT_UNPACK_OPTIONS_INIT};
+    DV_AUTOPTR(davit_unpack_result) result = NULL;
+    int r = make_request(cli, v, text, &q, err);
+    if (r == 0)
+        r = dv_cli_view(cli, err);
+    if (r == 0)
+        r = dv_cli_client(cli, /* with_store= */ !v->no_store, /* flags= */ 0, err);
+    if (r < 0)
+        return r;
+    q.options.progress = dv_progress_view_event;
+    q.options.user_data = cli->view;
+    r = davit_unpack(cli->client, q.name, target, &q.options, &result, err);
+    dv_progress_view_settle(cli->view);
+    if (r < 0) {
+        dv_progress_view_error(cli->view, davit_error_message(*err));
+        return r;
+    }
+    if (v->json)
+        return print_json(cli, q.name, target, result, err);
+    warn_skips(cli, result);
+    print_text(cli, q.name, target, result);
+    return 0;
+}
+
+static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_error **err)
+{
+    values *v = flags;
+    int r = unpack(cli, v, arguments[0], arguments[1], err);
+    free(v->xattrs.items);
+    return r;
+}
+
+static const dv_option options[] = {
+    {"platform", 0, DV_OPTION_PLATFORM, offsetof(values, platform), "OS[/ARCH[/VARIANT]]",
+     "which image of an index (the host's)"},
+    {"pull", 0, DV_OPTION_TEXT, offsetof(values, pull), "missing|always|never",
+     "when a registry is asked (missing: when the store has no such name)"},
+    {"no-store", 0, DV_OPTION_FLAG, offsetof(values, no_store), NULL,
+     "from a registry, and keep nothing but the files"},
+    {"force", 0, DV_OPTION_FLAG, offsetof(values, force), NULL, "replace a directory that is not empty"},
+    {"bundle", 0, DV_OPTION_FLAG, offsetof(values, bundle), NULL,
+     "make DIR an OCI runtime bundle: rootfs and config.json"},
+    {"layers", 0, DV_OPTION_NUMBER, offsetof(values, layers), "N", "only the lowest N layers"},
+    {"rootless", 0, DV_OPTION_FLAG, offsetof(values, rootless), NULL,
+     "record owners instead of setting them (always, unless root)"},
+    {"devices", 0, DV_OPTION_TEXT, offsetof(values, devices), "keep|skip|reject",
+     "what becomes of device nodes (keep)"},
+    {"xattrs", 0, DV_OPTION_LIST, offsetof(values, xattrs), "NAME[,NAME]",
+     "extended attributes to keep beyond user.* and security.capability; PREFIX* is fine"},
+    {"max-size", 0, DV_OPTION_TEXT, offsetof(values, max_size), "BYTES",
+     "refuse an image with more, K, M, G are 1024 and so on (64G)"},
+    {"zstd-window", 0, DV_OPTION_TEXT, offsetof(values, zstd_window), "BYTES",
+     "window that a zstd layer may need, 1M to 128M (32M)"},
+    {"json", 0, DV_OPTION_FLAG, offsetof(values, json), NULL, "the result as one JSON document"},
+    {NULL},
+};
+
+const dv_command dv_command_unpack = {
+    .name = "unpack",
+    .arguments =
+        "[--platform OS[/ARCH[/VARIANT]]] [--pull missing|always|never] [--no-store] [--force] [--bundle] "
+        "[--layers N] [--rootless] [--devices keep|skip|reject] [--xattrs NAME[,NAME]] [--max-size BYTES] "
+        "[--zstd-window BYTES] [--json] IMAGE DIR",
+    .summary = "make an image's root file system in a directory",
+    .details =
+        "IMAGE is taken from the store when it has the name, else from a registry, and is unpacked while it\n"
+        "comes. DIR must be absent, empty or a mount point; it appears whole, after everything was checked, "
+        "or\n"
+        "not at all. What could not be made as the image says is told as a warning.",
+    .example = "davit unpack debian:12 /srv/root",
+    .options = options,
+    .values_size = sizeof(values),
+    .min_count = 2,
+    .max_count = 2,
+    .run = run,
+};
