@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool keeps_entry(void *user, uint64_t directory, const char *name)
 {
@@ -97,5 +98,9 @@ int dv_unpack_clear_way(dv_unpack *u, const dv_dir_ref *parent, davit_error **er
         if (r < 0)
             return r;
     }
-    return dv_tree_remove(parent->dir->fd, name, NULL, err);
+    if (S_ISDIR(st.st_mode))
+        return dv_tree_remove(parent->dir->fd, name, NULL, err);
+    return unlinkat(parent->dir->fd, name, 0) < 0
+               ? dv_unpack_failed(u, errno, "cannot remove what it replaces", err)
+               : 0;
 }

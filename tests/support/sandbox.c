@@ -94,15 +94,19 @@ static void outside_text(const sandbox *s, dv_buf *out)
 
 int sandbox_enter(sandbox *s)
 {
-    char name[] = "test-unpack-XXXXXX";
-    char *cwd = getcwd(NULL, 0);
+    return sandbox_enter_in(s, ".");
+}
+
+int sandbox_enter_in(sandbox *s, const char *base)
+{
+    char *absolute = realpath(base, NULL);
     *s = (sandbox){.fd = -1, .root_fd = -1, .before = DV_BUF_INIT(TEXT_MAX)};
     umask(0);
-    if (!cwd || !mkdtemp(name))
+    int n = absolute ? snprintf(s->path, sizeof(s->path), "%s/test-unpack-XXXXXX", absolute) : 0;
+    free(absolute);
+    if (n <= 0 || (size_t)n >= sizeof(s->path) || !mkdtemp(s->path))
         return -1;
-    snprintf(s->path, sizeof(s->path), "%s/%s", cwd, name);
-    free(cwd);
-    s->fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    s->fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fchmod(s->fd, 0755) < 0 || mkdirat(s->fd, "root", 0700) < 0 || mkdirat(s->fd, "outside", 0755) < 0 ||
         mkdirat(s->fd, "outside/dir", 0711) < 0)
         return -1;
@@ -131,6 +135,9 @@ bool sandbox_leave(sandbox *s)
     dv_buf_clear(&s->before);
     dv_close(&s->root_fd);
     dv_close(&s->fd);
-    assert((dv_remove_tree(AT_FDCWD, strrchr(s->path, '/') + 1, NULL)) == 0);
+    char *name = strrchr(s->path, '/');
+    *name = '\0';
+    DV_AUTOCLOSE base = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert(dv_remove_tree(base, name + 1, NULL) == 0);
     return same;
 }

@@ -8,14 +8,15 @@
 
 #include <stdbool.h>
 
-/* A directory with "root" (empty) and "outside" in it, below the working directory. */
+/* A directory with "root" (empty) and "outside" in it, below some directory. */
 typedef struct sandbox {
     char path[4096]; /* absolute */
     int fd, root_fd;
     dv_buf before; /* outside, as text with everything */
 } sandbox;
 
-int sandbox_enter(sandbox *s);
+int sandbox_enter(sandbox *s); /* below the working directory */
+int sandbox_enter_in(sandbox *s, const char *base);
 /* Removed. False: something outside of the root changed. */
 bool sandbox_leave(sandbox *s);
 

@@ -12,7 +12,9 @@
 
 #include "archive/compress.h"
 #include "archive/diff_id.h"
+#include "archive/staging.h"
 #include "archive/tar.h"
+#include "archive/unpack.h"
 #include "auth/auth_config.h"
 #include "auth/authorizer.h"
 #include "auth/challenge.h"
@@ -36,8 +38,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -827,8 +831,62 @@ static int refuse_tar(davit_error **err)
     return r < 0 ? r : dv_sink_write(dv_tar_reader_sink(reader), noise, sizeof(noise), err);
 }
 
+static const dv_tar_xattr trusted = {"trusted.x", "1", 1}, trivial = {"user.x", "1", 1};
+
+/* One of each kind of what unpacking does, in two layers. */
+static const dv_tar_entry lower_entries[] = {
+    {.type = DV_TAR_DIRECTORY, .name = "d", .link = "", .mode = 0700, .xattrs = &trivial, .xattr_count = 1},
+    {.type = DV_TAR_FILE, .name = "d/gone/deeper/f", .link = "", .xattrs = &trusted, .xattr_count = 1},
+    {.type = DV_TAR_SYMLINK, .name = "d/l", .link = "to/nothing"},
+    {.type = DV_TAR_FILE, .name = "d/l/f", .link = ""},
+    {.type = DV_TAR_FILE, .name = ".wh..wh.plnk/1", .link = ""},
+    {.type = DV_TAR_HARDLINK, .name = "h", .link = ".wh..wh.plnk/1"},
+};
+static const dv_tar_entry upper_entries[] = {
+    {.type = DV_TAR_DIRECTORY, .name = "d", .link = "", .mode = 0700},
+    {.type = DV_TAR_FILE, .name = "d/gone/stays", .link = ""},
+    {.type = DV_TAR_FILE, .name = "d/.wh.gone", .link = ""},
+    {.type = DV_TAR_FILE, .name = "d/.wh..wh..opq", .link = ""},
+};
+
+static int apply_entries(dv_unpack *u, const dv_tar_entry *entries, size_t count, davit_error **err)
+{
+    dv_sink *sink;
+    int r = dv_unpack_layer(u, "x", &sink, err);
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = dv_tar_write_header(sink, &entries[i], err);
+    return r < 0 ? r : dv_sink_finish(sink, err);
+}
+
+#define UNPACK_ROOT "test-no-memory-root"
+
+static int unpack_layers(davit_error **err)
+{
+    const char *const xattrs[] = {"security.selinux", NULL};
+    DV_AUTOPTR(dv_staging) staging = NULL;
+    DV_AUTOPTR(dv_unpack) u = NULL;
+    int r = dv_staging_open(UNPACK_ROOT, DV_STAGING_FORCE, &staging, err);
+    if (r == 0)
+        r = dv_unpack_new(dv_staging_fd(staging), &(dv_unpack_options){.xattrs = xattrs}, &u, err);
+    if (r == 0)
+        r = apply_entries(u, lower_entries, DV_COUNT(lower_entries), err);
+    if (r == 0)
+        r = apply_entries(u, upper_entries, DV_COUNT(upper_entries), err);
+    if (r == 0)
+        r = dv_unpack_finish(u, err);
+    return r < 0 ? r : dv_staging_commit(DV_STEAL(staging), err);
+}
+
 static void archive__survives_any_failure(void **state)
 {
+    char folder[] = "test-no-memory-XXXXXX";
+    char *before = get_current_dir_name();
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(chdir(folder), 0);
+    run_case("layers", unpack_layers, 0);
+    assert_int_equal(chdir(before), 0);
+    assert_int_equal(dv_remove_tree(AT_FDCWD, folder, NULL), 0);
+    __real_free(before); /* the C library's */
     run_case("no compression", use_plain, 0);
     run_case("gzip", use_gzip, 0);
     run_case("zstd", use_zstd, 0);
