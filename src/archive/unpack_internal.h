@@ -85,6 +85,8 @@ int dv_unpack_apply_directory(dv_unpack *u, dv_dir *dir, bool existed, davit_err
 /* Owner, xattrs, mode, times of what is no directory by its name in parent; st: how it is now. */
 int dv_unpack_apply_name(dv_unpack *u, const dv_dir *parent, const char *name, const struct stat *st,
                          davit_error **err);
+/* The directory at path and all below are going: their modes wait no more. */
+void dv_unpack_forget_late(dv_unpack *u, const char *path, size_t size);
 /* The modes that had to wait. */
 int dv_unpack_apply_late(dv_unpack *u, davit_error **err);
 

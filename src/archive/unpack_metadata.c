@@ -220,17 +220,33 @@ static int add_late(dv_unpack *u, const dv_dir *dir, mode_t mode, davit_error **
     return 0;
 }
 
-static void forget_late(dv_unpack *u, const dv_dir *dir)
+static void drop_late(dv_unpack *u, size_t i)
 {
-    for (size_t i = 0; i < u->late_count; i++)
+    free(u->late[i].path);
+    u->late[i] = u->late[--u->late_count];
+}
+
+void dv_unpack_forget_late(dv_unpack *u, const char *path, size_t size)
+{
+    for (size_t i = u->late_count; i-- > 0;) {
+        const char *late = u->late[i].path;
+        if (strncmp(late, path, size) == 0 && (late[size] == '\0' || late[size] == '/'))
+            drop_late(u, i);
+    }
+}
+
+/* The same directory, by whatever path it was named before. */
+static void forget_same(dv_unpack *u, const dv_dir *dir)
+{
+    for (size_t i = u->late_count; i-- > 0;)
         if (u->late[i].inode == dir->inode)
-            u->late[i].inode = 0;
+            drop_late(u, i);
 }
 
 static int apply_directory_mode(dv_unpack *u, dv_dir *dir, davit_error **err)
 {
     mode_t mode = u->entry->mode;
-    forget_late(u, dir);
+    forget_same(u, dir);
     if (dir == &u->dirs.root) {
         u->root_mode = mode; /* it stays closed to others until it is in place */
         return 0;
@@ -282,7 +298,7 @@ int dv_unpack_apply_late(dv_unpack *u, davit_error **err)
         const dv_unpack_late *l = &u->late[i];
         struct stat st;
         bool linked;
-        DV_AUTOCLOSE fd = l->inode ? dv_dirs_open(&u->dirs, l->path, &linked) : -1;
+        DV_AUTOCLOSE fd = dv_dirs_open(&u->dirs, l->path, &linked);
         if (fd < 0 || fstat(fd, &st) < 0 || st.st_ino != l->inode)
             continue; /* replaced or removed since */
         if (fchmod(fd, l->mode) < 0)

@@ -26,7 +26,10 @@ static bool keeps_all(void *user, uint64_t directory)
     return dv_unpack_marks_has(&u->marks, directory, NULL);
 }
 
-/* Remove name from directory, but what this layer made. where is its path. */
+/*
+ * Remove name from directory, but what this layer made. where is its path. What is left of a directory then is this layer's as a whole: the same
+ * marker again, a million times, looks into it no more.
+ */
 static int remove_lower(dv_unpack *u, const dv_dir_ref *directory, const char *name, const char *where,
                         size_t where_size, davit_error **err)
 {
@@ -42,7 +45,9 @@ static int remove_lower(dv_unpack *u, const dv_dir_ref *directory, const char *n
             return r;
     }
     directory->dir->dirty = true;
-    return dv_tree_remove(directory->dir->fd, name, &keep, err);
+    dv_unpack_forget_late(u, where, where_size);
+    int r = dv_tree_remove(directory->dir->fd, name, &keep, err);
+    return r == 0 && S_ISDIR(st.st_mode) ? dv_unpack_marks_add(&u->marks, st.st_ino, NULL, err) : r;
 }
 
 /* u->path is the marker's: its last component gives way to the name that is removed. */
@@ -64,7 +69,11 @@ static int apply_opaque(dv_unpack *u, const dv_dir_ref *directory, davit_error *
     if (r < 0)
         return r;
     directory->dir->dirty = true;
-    return dv_tree_empty(directory->dir->fd, &keep, err);
+    r = dv_tree_empty(directory->dir->fd, &keep, err);
+    if (r == 0)
+        r = dv_unpack_marks_add(&u->marks, directory->dir->inode, NULL, err);
+    directory->dir->fresh = r == 0;
+    return r;
 }
 
 int dv_unpack_apply_whiteout(dv_unpack *u, davit_error **err)
@@ -98,8 +107,10 @@ int dv_unpack_clear_way(dv_unpack *u, const dv_dir_ref *parent, davit_error **er
         if (r < 0)
             return r;
     }
-    if (S_ISDIR(st.st_mode))
+    if (S_ISDIR(st.st_mode)) {
+        dv_unpack_forget_late(u, u->path.text, u->path.size);
         return dv_tree_remove(parent->dir->fd, name, NULL, err);
+    }
     return unlinkat(parent->dir->fd, name, 0) < 0
                ? dv_unpack_failed(u, errno, "cannot remove what it replaces", err)
                : 0;

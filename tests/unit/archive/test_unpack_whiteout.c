@@ -1,5 +1,6 @@
 /* Unit tests of archive/unpack_whiteout.c: what layers take away, in every order (store.md 9.2; threats D5). */
 #include "../../support/unpack_layers.h"
+#include "archive/unpack_internal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -213,6 +214,24 @@ static void whiteout__times_of_directories_stay_the_images(void **state)
     assert_true(sandbox_leave(&s));
 }
 
+/* Otherwise a layer of many files and many markers would take their product. */
+static void opaque__the_second_time_does_not_look_again(void **state)
+{
+    sandbox s;
+    struct stat st;
+    DV_AUTOPTR(dv_unpack) u = NULL;
+    const row *const layers[] = {lower, LAYER(FILE_ROW("d/new", "2"), FILE_ROW("d/.wh..wh..opq", "")), NULL};
+    const row *const removed[] = {lower, LAYER(FILE_ROW("d/new", "2"), FILE_ROW(".wh.d", "")), NULL};
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(sandbox_enter(&s), 0);
+        assert_int_equal(unpack_rows(&s, i ? removed : layers, NULL, &u, NULL), 0);
+        assert_int_equal(fstatat(s.root_fd, "d", &st, 0), 0);
+        assert_true(dv_unpack_marks_has(&u->marks, st.st_ino, NULL));
+        dv_unpack_free(DV_STEAL(u));
+        assert_true(sandbox_leave(&s));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +241,7 @@ int main(void)
         cmocka_unit_test(d5__markers_name_one_ordinary_component),
         cmocka_unit_test(aufs__kept_files_are_the_sources_of_hard_links),
         cmocka_unit_test(whiteout__times_of_directories_stay_the_images),
+        cmocka_unit_test(opaque__the_second_time_does_not_look_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
