@@ -2,6 +2,7 @@
 #include "unpack_layers.h"
 
 #include "archive/unpack_internal.h"
+#include "flatten_layers.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +12,7 @@
 
 #define TEXT_MAX (1u << 20)
 
-static int apply_row(sandbox *s, dv_unpack *u, const row *r, davit_error **err)
+static int apply_row(const sandbox *s, const dv_tar_handler *to, void *user, const row *r, davit_error **err)
 {
     DV_AUTO(dv_buf) text = DV_BUF_INIT(64u << 20);
     const char *said = r->text ? r->text : "";
@@ -36,10 +37,18 @@ static int apply_row(sandbox *s, dv_unpack *u, const row *r, davit_error **err)
         .xattrs = r->xattrs,
         .xattr_count = r->xattr_count,
     };
-    int code = dv_unpack_handler.on_entry(u, &entry, err);
+    int code = to->on_entry(user, &entry, err);
     if (code == 0 && entry.size > 0)
-        code = dv_unpack_handler.on_data(u, dv_buf_text(&text), text.size, err);
-    return code < 0 ? code : dv_unpack_handler.on_end(u, err);
+        code = to->on_data(user, dv_buf_text(&text), text.size, err);
+    return code < 0 ? code : to->on_end(user, err);
+}
+
+int apply_rows(const sandbox *s, const dv_tar_handler *to, void *user, const row *layer, davit_error **err)
+{
+    int r = 0;
+    for (const row *e = layer; r == 0 && e->name; e++)
+        r = apply_row(s, to, user, e, err);
+    return r;
 }
 
 int unpack_rows(sandbox *s, const row *const *layers, const dv_unpack_options *options, dv_unpack **out,
@@ -49,8 +58,8 @@ int unpack_rows(sandbox *s, const row *const *layers, const dv_unpack_options *o
     int r = dv_unpack_new(s->root_fd, options, &u, err);
     for (size_t i = 0; r == 0 && i < LAYERS_MAX && layers[i]; i++) {
         r = dv_unpack_begin_layer(u, "test", err);
-        for (const row *e = layers[i]; r == 0 && e->name; e++)
-            r = apply_row(s, u, e, err);
+        if (r == 0)
+            r = apply_rows(s, &dv_unpack_handler, u, layers[i], err);
         if (r == 0)
             r = dv_unpack_end_layer(u, err);
     }
@@ -90,4 +99,6 @@ void check_unpack_cases(const unpack_case *cases, size_t count, const dv_unpack_
 {
     for (size_t i = 0; i < count; i++)
         check_case(&cases[i], options);
+    for (size_t i = 0; !options && i < count; i++)
+        check_flattened(&cases[i]);
 }

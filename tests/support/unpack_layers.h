@@ -46,10 +46,15 @@ typedef struct unpack_case {
     int code;          /* 0: DAVIT_EFORMAT */
 } unpack_case;
 
+/* The rows of one layer, told to a handler as the tar reader would. */
+int apply_rows(const sandbox *s, const dv_tar_handler *to, void *user, const row *layer, davit_error **err);
 /* Apply layers; the unpacking stays for the report. A davit_code. */
 int unpack_rows(sandbox *s, const row *const *layers, const dv_unpack_options *options, dv_unpack **out,
                 davit_error **err);
-/* Each case in a sandbox of its own; fails with fact, expected and got. */
+/*
+ * Each case in a sandbox of its own; fails with fact, expected and got. Without options the same is expected of the tar that flatten.h makes
+ * of the layers.
+ */
 void check_unpack_cases(const unpack_case *cases, size_t count, const dv_unpack_options *options);
 
 #endif
