@@ -2,6 +2,7 @@
 #include "auth/config_file.h"
 
 #include "auth/auth_config.h"
+#include "auth/credential_helper.h"
 #include "util/base64.h"
 #include "util/file.h"
 #include "util/json.h"
@@ -417,7 +418,8 @@ const char *dv_config_file_email(const dv_config_file *f, const char *domain)
     return best ? best->config.email : NULL;
 }
 
-const char *dv_config_file_helper(const dv_config_file *f, const char *domain)
+int dv_config_file_helper(const dv_config_file *f, const char *path, const char *domain, const char **out,
+                          davit_error **err)
 {
     const helper *best = NULL;
     int best_weight = 0;
@@ -428,9 +430,13 @@ const char *dv_config_file_helper(const dv_config_file *f, const char *domain)
             best = &f->helpers[i];
         }
     }
-    if (best)
-        return *best->suffix ? best->suffix : NULL;
-    return f->store;
+    const char *name = best ? best->suffix : f->store;
+    if (name && *name && !dv_helper_name_is_valid(name))
+        return bad(
+            err, path, best ? "credHelpers" : "", best ? best->key : "credsStore",
+            "the name of a credential helper has letters, digits, \"_\", \"-\" and \".\" and is no path");
+    *out = name && *name ? name : NULL;
+    return 0;
 }
 
 size_t dv_config_file_headers(const dv_config_file *f, const dv_config_header **out)

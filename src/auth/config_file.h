@@ -44,9 +44,10 @@ const char *dv_config_file_email(const dv_config_file *f, const char *domain);
 
 /*
  * The name of the credential helper to ask for this registry: of "credHelpers", else of "credsStore"; NULL when the file itself
- * has the credentials. Borrowed.
+ * has the credentials. Borrowed. A name that could be a path or an option is DAVIT_ECONFIG "PATH: KEY: ..." (threats A11).
  */
-const char *dv_config_file_helper(const dv_config_file *f, const char *domain);
+int dv_config_file_helper(const dv_config_file *f, const char *path, const char *domain, const char **out,
+                          davit_error **err);
 
 /* "HttpHeaders" without User-Agent. */
 typedef struct dv_config_header {

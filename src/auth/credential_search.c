@@ -77,10 +77,12 @@ static int find_in(dv_credential_search *s, const char *path, const char *domain
                    davit_auth_config *out, davit_error **err)
 {
     DV_AUTOPTR(dv_config_file) f = NULL;
+    const char *helper = NULL;
     int r = dv_config_file_load(path, &f, err);
+    if (r == 0)
+        r = dv_config_file_helper(f, path, domain, &helper, err);
     if (r < 0)
         return r;
-    const char *helper = dv_config_file_helper(f, domain);
     if (helper) {
         r = ask_helper(s, f, path, helper, domain, out, err);
         if (r != 0)

@@ -328,11 +328,13 @@ static int find_target(davit_client *c, const char *domain, target *out, davit_e
     DV_AUTOPTR(dv_config_file) f = NULL;
     const dv_credential_search s = search_of(c);
     int r = dv_credential_search_target(&s, &out->path, err);
+    const char *helper = NULL;
     if (r == 0)
         r = dv_config_file_load(out->path, &f, err);
+    if (r == 0)
+        r = dv_config_file_helper(f, out->path, domain, &helper, err);
     if (r < 0)
         return r;
-    const char *helper = dv_config_file_helper(f, domain);
     out->helper = dv_strdup(helper);
     return helper && !out->helper ? dv_error_oom(err) : 0;
 }

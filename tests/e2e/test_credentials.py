@@ -164,7 +164,7 @@ def test_a_name_that_is_no_name(davit, helper, open_registry, key, name):
     """threat A11"""
     configure(davit, **{key: name if key == "credsStore" else {open_registry.host: name}})
     error = davit.fails(1, "digest", f"{open_registry.host}/demo/twice:1.0").error
-    assert "credential helper" in error and str(config_path(davit)) in error
+    assert "credential helper" in error and f"{config_path(davit)}: {key}" in error
     assert helper.runs == []
 
 

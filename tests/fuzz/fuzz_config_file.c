@@ -18,7 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const davit_auth_config *c = dv_config_file_find(f, domains[i], "team/app");
         assert(!c || !davit_auth_config_is_anonymous(c));
         dv_config_file_find(f, domains[i], NULL);
-        dv_config_file_helper(f, domains[i]);
+        const char *helper = NULL;
+        dv_config_file_helper(f, "config.json", domains[i], &helper, NULL);
     }
     dv_config_file_free(f);
     davit_error_free(err);

@@ -200,9 +200,29 @@ static void config_file_helper__who_has_them(void **state)
     };
     for (size_t i = 0; i < DV_COUNT(rows); i++) {
         DV_AUTOPTR(dv_config_file) f = parse(rows[i].text);
-        const char *got = dv_config_file_helper(f, rows[i].domain);
+        const char *got = NULL;
+        assert_int_equal(dv_config_file_helper(f, "c.json", rows[i].domain, &got, NULL), 0);
         if (!dv_str_equal(got, rows[i].expected))
             fail_msg("%s for %s: got %s", rows[i].text, rows[i].domain, got ? got : "none");
+    }
+}
+
+static void config_file_helper__a_bad_name_is_told_with_file_and_key(void **state)
+{
+    static const struct {
+        const char *text, *expected;
+    } rows[] = {
+        {"{\"credsStore\":\"../x\"}", "c.json: credsStore: the name of a credential helper "},
+        {"{\"credHelpers\":{\"h\":\"a/b\"}}", "c.json: credHelpers.h: the name of a credential helper "},
+        {"{\"credHelpers\":{\"h\":\"-x\"},\"credsStore\":\"ok\"}", "c.json: credHelpers.h: "},
+    };
+    for (size_t i = 0; i < DV_COUNT(rows); i++) {
+        DV_AUTOPTR(dv_config_file) f = parse(rows[i].text);
+        DV_AUTOPTR(davit_error) err = NULL;
+        const char *got = NULL;
+        assert_int_equal(dv_config_file_helper(f, "c.json", "h", &got, &err), DAVIT_ECONFIG);
+        if (!dv_str_starts(davit_error_message(err), rows[i].expected))
+            fail_msg("%s: %s", rows[i].text, davit_error_message(err));
     }
 }
 
@@ -263,6 +283,7 @@ int main(void)
         cmocka_unit_test(config_file_find__entry_is_in_normal_form),
         cmocka_unit_test(config_file_parse__errors_name_file_and_key),
         cmocka_unit_test(config_file_helper__who_has_them),
+        cmocka_unit_test(config_file_helper__a_bad_name_is_told_with_file_and_key),
         cmocka_unit_test(config_file_email__is_of_the_registry_itself),
         cmocka_unit_test(config_file_headers__user_agent_is_dropped),
         cmocka_unit_test(credential_key__of_docker_hub_and_others),
