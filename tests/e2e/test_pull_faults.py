@@ -612,7 +612,7 @@ def test_a_moved_tag_is_pulled_though_its_manifest_is_gzipped(davit, faulty):
 def test_a_token_may_expire_twice_while_long_ranges_run(davit, small):
     with FaultyRegistry() as registry:
         serve(registry, small, "large")
-        registry.auth = Bearer(uses=3)
+        registry.auth = Bearer(uses=2)
         registry.fault("blob", Pace(rate=20e6), digest=registry.layer)
         davit(*FAST, "pull", registry.ref)
         davit.store.assert_exactly(registry.image.blobs)

@@ -197,7 +197,8 @@ def test_a_client_certificate_is_shown_with_every_request(davit, certs, open_reg
     assert set(images.image("tiny100").blobs) <= davit.store.blobs()
     assert davit.store.wrong_blobs() == []
     assert {(a.verify, a.subject) for a in seen} == {("SUCCESS", "CN=alice")}
-    assert {200, 404} <= {a.status for a in seen} <= {200, 206, 404}
+    # 499 is nginx's word for a range that was let go of because another connection had it by then.
+    assert {200, 404} <= {a.status for a in seen} <= {200, 206, 404, 499}
     assert any("/blobs/" in a.uri for a in seen)
 
 
