@@ -43,6 +43,22 @@ DAVIT_API const davit_digest *davit_image_config_diff_ids(const davit_image_conf
 /** "created" as written, or "". Borrowed. */
 DAVIT_API const char *davit_image_config_created(const davit_image_config *config);
 
+/** One step of how an image was made. Texts are "" where absent, and borrowed from the config. */
+typedef struct davit_history_entry {
+    const char *created; /**< RFC 3339, as written */
+    const char *created_by;
+    const char *author;
+    const char *comment;
+    bool empty_layer; /**< it made no layer */
+} davit_history_entry;
+
+/**
+ * "history", oldest first. The entries that made a layer stand for the diff_ids in their order, as far as either goes. Nothing
+ * depends on it, so what is malformed counts as absent. Borrowed.
+ */
+DAVIT_API const davit_history_entry *davit_image_config_history(const davit_image_config *config,
+                                                                size_t *out_count);
+
 /**
  * The chain id of the lowest @p count layers.
  *

@@ -189,6 +189,54 @@ typedef struct davit_prune_options {
 DAVIT_API int davit_store_prune(davit_store *store, const davit_prune_options *options,
                                 davit_removal_list **out, davit_error **err);
 
+/** What takes room in a store. */
+typedef enum davit_usage_kind {
+    DAVIT_USAGE_IMAGES = 0,        /**< every blob that an image or reference needs; images are counted */
+    DAVIT_USAGE_LAYERS = 1,        /**< layers among them */
+    DAVIT_USAGE_SHARED_LAYERS = 2, /**< layers that several images have */
+    DAVIT_USAGE_UNNEEDED = 3, /**< blobs that no image needs; what running processes want is not reclaimable */
+    DAVIT_USAGE_INGESTS = 4,  /**< unfinished downloads with their journals */
+    DAVIT_USAGE_UNPACKED = 5, /**< unpacked layers */
+    DAVIT_USAGE_DATABASE = 6,
+    DAVIT_USAGE_TOTAL = 7, /**< everything; blobs and files are counted */
+    DAVIT_USAGE_KINDS = 8,
+} davit_usage_kind;
+
+typedef struct davit_usage_part {
+    uint64_t count;
+    uint64_t size;        /**< bytes in files */
+    uint64_t disk_size;   /**< bytes that the file system takes for them */
+    uint64_t reclaimable; /**< of size, what davit_store_prune() would remove by default */
+} davit_usage_part;
+
+/** One image. */
+typedef struct davit_usage_image {
+    const davit_image *image;
+    uint64_t size;        /**< bytes of manifest, config and layers that are there */
+    uint64_t shared_size; /**< of these, what other images have too */
+} davit_usage_image;
+
+typedef struct davit_usage davit_usage;
+
+/**
+ * Find out what takes room. What other processes change meanwhile is counted as it was met.
+ *
+ * @param out  set on success; free with davit_usage_free()
+ *
+ * Errors:  DAVIT_ESTORE, DAVIT_EIO
+ * Threads: any; reads every manifest, and the names of all blobs
+ * Spec:    DESIGN 6
+ */
+DAVIT_API int davit_store_get_usage(davit_store *store, davit_usage **out, davit_error **err);
+/** Borrowed. NULL for a kind that is none. Threads: any. */
+DAVIT_API const davit_usage_part *davit_usage_get_part(const davit_usage *usage, davit_usage_kind kind);
+/** As many as davit_store_images() gives, in its order. Threads: any. */
+DAVIT_API size_t davit_usage_image_count(const davit_usage *usage);
+/** Borrowed; NULL beyond the end. Threads: any. */
+DAVIT_API const davit_usage_image *davit_usage_image_at(const davit_usage *usage, size_t index);
+/** Release; NULL is fine. Threads: any. */
+DAVIT_API void davit_usage_free(davit_usage *usage);
+
 DAVIT_END_DECLS
 
 #endif

@@ -1,6 +1,7 @@
 /* cli/cmd_images.c - davit images: what is in the store, as Docker's table or as the Engine API's list. */
 #include "cli/cli.h"
 
+#include "cli/age.h"
 #include "cli/image_json.h"
 #include "cli/table.h"
 #include "util/clock.h"
@@ -87,38 +88,6 @@ static int names_make(names *n, const davit_image *image, const char *filter, da
 
 /* --- table ------------------------------------------------------------------------------------------------------------ */
 
-/* Docker's words for how long something is ago. */
-static void describe_age(int64_t seconds, char out[32])
-{
-    static const struct {
-        int64_t below, unit;
-        const char *word;
-    } steps[] = {
-        {60, 1, "seconds"},
-        {3600, 60, "minutes"},
-        {48 * 3600, 3600, "hours"},
-        {14 * 86400, 86400, "days"},
-        {60 * 86400, 7 * 86400, "weeks"},
-        {730 * 86400, 30 * 86400, "months"},
-    };
-    if (seconds < 1)
-        snprintf(out, 32, "Less than a second ago");
-    else if (seconds == 1)
-        snprintf(out, 32, "1 second ago");
-    else if (seconds >= 60 && seconds < 120)
-        snprintf(out, 32, "About a minute ago");
-    else if (seconds >= 3600 && seconds < 5400)
-        snprintf(out, 32, "About an hour ago");
-    else {
-        for (size_t i = 0; i < DV_COUNT(steps); i++)
-            if (seconds < steps[i].below) {
-                snprintf(out, 32, "%lld %s ago", (long long)(seconds / steps[i].unit), steps[i].word);
-                return;
-            }
-        snprintf(out, 32, "%lld years ago", (long long)(seconds / (365 * 86400)));
-    }
-}
-
 static void describe(row_maker *m, const davit_image *image, int64_t created_s)
 {
     if (m->values->no_trunc)
@@ -126,7 +95,7 @@ static void describe(row_maker *m, const davit_image *image, int64_t created_s)
     else
         snprintf(m->id, sizeof(m->id), "%.*s", SHORT_ID, davit_digest_hex(&image->config));
     if (created_s)
-        describe_age(dv_wall_time_s() - created_s, m->created);
+        dv_age_describe(dv_wall_time_s() - created_s, m->created);
     else
         snprintf(m->created, sizeof(m->created), "N/A");
     davit_human_size((double)image->size, m->size);

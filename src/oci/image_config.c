@@ -35,13 +35,16 @@ struct davit_image_config {
     davit_digest *diff_ids;
     size_t diff_id_count;
     char *created;
+    davit_history_entry *history; /* texts are parts of history_texts */
+    size_t history_count;
+    char *history_texts;
 };
 
 DV_DEFINE_AUTOPTR(davit_image_config, davit_image_config_free)
 
 typedef struct config_fields {
     const char *os, *architecture, *variant, *os_version, *created;
-    const dv_json *rootfs, *config;
+    const dv_json *rootfs, *config, *history;
 } config_fields;
 
 static const dv_json_field config_table[] = {
@@ -52,6 +55,7 @@ static const dv_json_field config_table[] = {
     {"created", DV_FIELD_STRING, offsetof(config_fields, created), false},
     {"rootfs", DV_FIELD_OBJECT, offsetof(config_fields, rootfs), false},
     {"config", DV_FIELD_OBJECT, offsetof(config_fields, config), false},
+    {"history", DV_FIELD_VALUE, offsetof(config_fields, history), false},
     {0},
 };
 
@@ -101,6 +105,62 @@ static int parse_rootfs(davit_image_config *c, const dv_json *rootfs, davit_erro
     return r;
 }
 
+/* --- history ------------------------------------------------------------------------------------------------------ */
+
+static const struct {
+    const char *key;
+    size_t offset;
+} history_texts[] = {
+    {"created", offsetof(davit_history_entry, created)},
+    {"created_by", offsetof(davit_history_entry, created_by)},
+    {"author", offsetof(davit_history_entry, author)},
+    {"comment", offsetof(davit_history_entry, comment)},
+};
+
+static const char *history_text(const dv_json *entry, size_t k)
+{
+    const char *text = dv_json_string(dv_json_get(entry, history_texts[k].key), NULL);
+    return text ? text : "";
+}
+
+static size_t history_size(const dv_json *history, size_t count)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < DV_COUNT(history_texts); k++)
+            size += strlen(history_text(dv_json_at(history, i), k)) + 1;
+    return size;
+}
+
+/* Gives the end of what it wrote. */
+static char *copy_entry(const dv_json *entry, davit_history_entry *to, char *end)
+{
+    to->empty_layer = dv_json_bool(dv_json_get(entry, "empty_layer"));
+    for (size_t k = 0; k < DV_COUNT(history_texts); k++) {
+        const char *text = history_text(entry, k);
+        size_t size = strlen(text) + 1;
+        *(const char **)(void *)((char *)to + history_texts[k].offset) = memcpy(end, text, size);
+        end += size;
+    }
+    return end;
+}
+
+static int parse_history(davit_image_config *c, const dv_json *history, davit_error **err)
+{
+    size_t count = dv_json_is(history, DV_JSON_ARRAY) ? dv_json_count(history) : 0;
+    if (count == 0)
+        return 0;
+    c->history = dv_new_array(davit_history_entry, count);
+    c->history_texts = malloc(history_size(history, count));
+    if (!c->history || !c->history_texts)
+        return dv_error_oom(err);
+    char *end = c->history_texts;
+    for (size_t i = 0; i < count; i++)
+        end = copy_entry(dv_json_at(history, i), &c->history[i], end);
+    c->history_count = count;
+    return 0;
+}
+
 static int copy_part(char to[DAVIT_PLATFORM_PART_MAX], const char *from, const char *key, davit_error **err)
 {
     size_t size = strlen(from) + 1;
@@ -130,7 +190,10 @@ static int parse_document(davit_image_config *c, const dv_json *document, davit_
     if (r < 0)
         return r;
     c->created = dv_strdup(f.created);
-    return c->created ? parse_rootfs(c, f.rootfs, err) : dv_error_oom(err);
+    if (!c->created)
+        return dv_error_oom(err);
+    r = parse_history(c, f.history, err);
+    return r < 0 ? r : parse_rootfs(c, f.rootfs, err);
 }
 
 int davit_image_config_parse(const void *bytes, size_t size, davit_image_config **out, davit_error **err)
@@ -163,6 +226,8 @@ void davit_image_config_free(davit_image_config *config)
     free(config->bytes);
     free(config->diff_ids);
     free(config->created);
+    free(config->history);
+    free(config->history_texts);
     free(config);
 }
 
@@ -191,4 +256,10 @@ const davit_digest *davit_image_config_diff_ids(const davit_image_config *config
 const char *davit_image_config_created(const davit_image_config *config)
 {
     return config->created;
+}
+
+const davit_history_entry *davit_image_config_history(const davit_image_config *config, size_t *out_count)
+{
+    *out_count = config->history_count;
+    return config->history;
 }

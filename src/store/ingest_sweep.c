@@ -52,18 +52,6 @@ dv_ingest_file_kind dv_ingest_file_kind_of(const char *name, size_t *out_data_si
 
 /* --- looking --------------------------------------------------------------------------------------------------------- */
 
-/* Whether somebody alive holds its lock. What cannot be opened is left alone. */
-static bool is_owned(const dv_store *s, const char *path)
-{
-    DV_AUTOCLOSE fd = openat(s->dirfd, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0 && errno == EACCES) /* an owner that died right before the rename left it protected */
-        fd = openat(s->dirfd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0)
-        return errno != ENOENT && errno != EROFS;
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
-}
-
 static bool is_old(const struct stat *st, int64_t now_s, int64_t kept_s)
 {
     int64_t age = now_s - (int64_t)st->st_mtim.tv_sec;
@@ -96,7 +84,7 @@ static bool examine(const dv_store *s, const char *name, int64_t now_s, dv_inges
         out->removable = !has_data(s, name, data_size);
     if (out->kind != DV_INGEST_NAMED && out->kind != DV_INGEST_NAMELESS)
         return true;
-    out->owned = is_owned(s, path);
+    out->owned = dv_store_is_locked(s, path);
     int64_t kept_s = out->kind == DV_INGEST_NAMELESS ? DV_INGEST_NAMELESS_KEPT_S : DV_INGEST_KEPT_S;
     out->removable = !out->owned && is_old(&out->st, now_s, kept_s);
     return true;

@@ -43,6 +43,15 @@ int dv_store_make_directory(const dv_store *s, const char *name)
     return mkdirat(s->dirfd, name, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+bool dv_store_is_locked(const dv_store *s, const char *path)
+{
+    DV_AUTOCLOSE fd = openat(s->dirfd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return errno != ENOENT;
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
 static int take_fd(int *fd)
 {
     int taken = *fd;

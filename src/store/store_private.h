@@ -27,5 +27,7 @@ int dv_store_error(const dv_store *s, int errnum, const char *doing, const char 
 int dv_store_check_writable(const dv_store *s, davit_error **err);
 /* Make one of the store's directories; fine when it is there. 0 or -errno. */
 int dv_store_make_directory(const dv_store *s, const char *name);
+/* Whether a file of the store is locked through another open file. Takes no lock. What cannot be opened counts as locked. */
+bool dv_store_is_locked(const dv_store *s, const char *path);
 
 #endif

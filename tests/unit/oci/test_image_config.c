@@ -109,12 +109,44 @@ static void image_config_parse__bytes_and_layers_have_ceilings(void **state)
     assert_int_equal(davit_image_config_parse(spaces, DAVIT_IMAGE_CONFIG_MAX, &c, NULL), DAVIT_EFORMAT);
 }
 
+static void image_config_history__lists_what_is_there(void **state)
+{
+    static const struct {
+        const char *history,
+            *got; /* created|created_by|author|comment, ! for an empty layer, a space between entries */
+    } rows[] = {
+        {"[{\"created\":\"c\",\"created_by\":\"b\",\"author\":\"a\",\"comment\":\"m\"}]", "c|b|a|m "},
+        {"[{\"empty_layer\":true},{\"empty_layer\":false,\"comment\":\"x\"}]", "|||! |||x "},
+        {"[]", ""},
+        {"null", ""},
+        {"{}", ""},
+        {"\"text\"", ""},
+        {"[1,null,{},\"x\"]", "||| ||| ||| ||| "},
+        {"[{\"created_by\":1,\"comment\":[],\"empty_layer\":\"true\",\"author\":\"a\"}]", "||a| "},
+        {"[{\"created_by\":\"a\\u0000b\"}]", "|a|| "},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        DV_AUTO(dv_buf) text = DV_BUF_INIT(4096);
+        DV_AUTO(dv_buf) got = DV_BUF_INIT(4096);
+        DV_AUTOPTR(davit_image_config) c = NULL;
+        size_t count;
+        dv_buf_printf(&text, "{" ROOTFS ",\"history\":%s}", rows[i].history);
+        assert_int_equal(davit_image_config_parse(text.data, text.size, &c, NULL), 0);
+        const davit_history_entry *h = davit_image_config_history(c, &count);
+        for (size_t k = 0; k < count; k++)
+            dv_buf_printf(&got, "%s|%s|%s|%s%s ", h[k].created, h[k].created_by, h[k].author, h[k].comment,
+                          h[k].empty_layer ? "!" : "");
+        assert_string_equal(dv_buf_text(&got), rows[i].got);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(image_config_parse__parts),
         cmocka_unit_test(image_config_parse__what_is_refused),
         cmocka_unit_test(image_config_parse__bytes_and_layers_have_ceilings),
+        cmocka_unit_test(image_config_history__lists_what_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
