@@ -755,7 +755,8 @@ def add_gzip(c, tar):
     c.layers("C6", "gzip-name-and-comment", tree,
              [Blob(gzip_header(24) + b"../../name\0comment\0" + body, tar)])
     c.layers("C6", "gzip-name-without-end", Refused("gzip"), [Blob(gzip_header(8) + b"n" * 300000, tar)])
-    c.layers("C6", "gzip-unknown-method", Refused("checksum"), [Blob(gzip_header(0, 9) + body, tar)])
+    c.layers("C6", "gzip-unknown-method", Refused("checksum"),
+             [Blob(gzip_header(0, 9) + body, gzip_header(0, 9) + body)])
     c.layers("C6", "gzip-reserved-flags", Refused("gzip"), [Blob(gzip_header(0xe0) + body, tar)])
     c.layers("C6", "gzip-header-crc-wrong", Refused("gzip"), [Blob(gzip_header(2) + b"\xde\xad" + body, tar)])
     head = gzip_header(2)
