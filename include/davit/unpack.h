@@ -12,6 +12,7 @@
 #include <davit/platform.h>
 #include <davit/progress.h>
 #include <davit/reference.h>
+#include <davit/registry.h>
 
 DAVIT_BEGIN_DECLS
 
@@ -108,6 +109,60 @@ typedef struct davit_unpack_result {
 DAVIT_API int davit_unpack(davit_client *client, const char *name, const char *target,
                            const davit_unpack_options *options, davit_unpack_result **out, davit_error **err);
 DAVIT_API void davit_unpack_result_free(davit_unpack_result *result); /**< NULL is fine */
+
+#define DAVIT_EXPORT_OPTIONS_VERSION 1u
+
+typedef struct davit_export_options {
+    uint32_t version;               /**< DAVIT_EXPORT_OPTIONS_VERSION */
+    uint32_t flags;                 /**< none yet */
+    const davit_platform *platform; /**< NULL: the host's */
+    davit_pull_when pull;
+    uint32_t zstd_window_bytes; /**< as in davit_unpack_options */
+    uint64_t max_size_bytes;    /**< of all layers inflated; 0: DAVIT_UNPACK_SIZE_MAX */
+    davit_progress_fn progress; /**< of a pull; NULL: no events */
+    void *user_data;            /**< for all callbacks, also for write */
+    /** As in davit_pull_options. */
+    int (*verify)(const davit_reference *ref, const davit_manifest *manifest, void *user_data);
+    const davit_auth_config *auth;
+    davit_request_auth_config_fn request_auth_config;
+} davit_export_options;
+
+#define DAVIT_EXPORT_OPTIONS_INIT    \
+    {                                \
+        DAVIT_EXPORT_OPTIONS_VERSION \
+    }
+
+/** What was exported. */
+typedef struct davit_export_result {
+    davit_digest manifest;
+    davit_digest config; /**< the image id */
+    bool from_store;     /**< no registry was asked */
+    uint32_t layer_count;
+    uint64_t entry_count; /**< of the archive */
+    uint64_t bytes;       /**< of the files' content */
+    uint64_t xattrs_left_out;
+} davit_export_result;
+
+/**
+ * Write the root file system of an image as one tar archive, without unpacking it.
+ *
+ * The archive is what unpacking gives, and the same bytes for the same image each time: files stand where the entry stood that gave them
+ * their content, lowest layer first; parents come before their children, no name comes twice, names have no leading "./" but the root's,
+ * which comes first when the image describes it. Every layer's content was checked against the config's diff_id before the first byte is
+ * written. What a registry has is pulled first and kept in the store.
+ *
+ * @param name     borrowed; as a user types it: a reference, or an image id or a unique prefix of one that the store has
+ * @param options  NULL for defaults
+ * @param write    gets the archive, piece by piece
+ * @param out      NULL, or set on success
+ *
+ * Limits:  200 bytes of memory for each path, 2 000 000 paths of 4095 bytes; 4096 layers, 10 000 000 entries
+ * Errors:  those of davit_unpack(), without a target; what @p write returned
+ * Threads: any; blocks; callbacks run on the calling thread
+ * Spec:    DESIGN 3, 8; store.md 9.2
+ */
+DAVIT_API int davit_export(davit_client *client, const char *name, const davit_export_options *options,
+                           davit_write_fn write, davit_export_result *out, davit_error **err);
 
 DAVIT_END_DECLS
 

@@ -29,6 +29,7 @@
 static const dv_command *const commands[] = {
     &dv_command_pull,
     &dv_command_unpack,
+    &dv_command_export,
     &dv_command_images,
     &dv_command_inspect,
     &dv_command_history,
