@@ -252,6 +252,8 @@ static int apply_layer(dv_pipeline *p, size_t layer, davit_error **err)
 static int run_apply(dv_pipeline *p, size_t *layer, davit_error **err)
 {
     int r = dv_unpack_thread_init(err);
+    if (r < 0)
+        *layer = p->options.count; /* it is no layer's fault */
     if (r == 0)
         r = dv_unpack_new(p->options.root_fd, &p->options.unpack, &p->unpack, err);
     while (r == 0 && *layer < p->options.count) {
