@@ -44,14 +44,14 @@ int dv_output_flush(dv_output *o)
 
 int dv_output_bytes(dv_output *o, const void *bytes, size_t size)
 {
-    if (size > PENDING_MAX - o->pending.size)
+    if (size > PENDING_MAX / 2 || size > PENDING_MAX - o->pending.size)
         dv_output_flush(o);
     if (size > PENDING_MAX / 2)
         write_now(o, bytes, size);
     else
         dv_buf_append(&o->pending, bytes, size);
     if (o->pending.failed) {
-        dv_buf_reset(&o->pending);
+        dv_output_flush(o);
         write_now(o, bytes, size);
     }
     return state(o);

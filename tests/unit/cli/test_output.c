@@ -140,6 +140,26 @@ static void output_bytes__small_and_large_pieces_keep_their_order(void **state)
     assert_memory_equal(got + 1 + sizeof(large), "0123", 4);
 }
 
+static void output_bytes__no_piece_overtakes_another_of_any_size(void **state)
+{
+    sheet s;
+    static char piece[40000];
+    size_t total = 0;
+    (void)state;
+    for (size_t size = 1; size <= sizeof(piece); size += 4999) {
+        sheet_open(&s, false);
+        memset(piece, 'b', sizeof(piece));
+        assert_int_equal(dv_output_bytes(&s.out, "a", 1), 0);
+        assert_int_equal(dv_output_bytes(&s.out, piece, size), 0);
+        assert_int_equal(dv_output_bytes(&s.out, "c", 1), 0);
+        const char *text = sheet_close(&s);
+        total += s.size;
+        if (s.size != size + 2 || text[0] != 'a' || text[1] != 'b' || text[size + 1] != 'c')
+            fail_msg("%zu bytes: %zu came out, first '%c'", size, s.size, text[0]);
+    }
+    assert_true(total > sizeof(piece));
+}
+
 static void output_json__what_could_steer_a_terminal_is_written_as_u(void **state)
 {
     /* threat C11 */
@@ -227,6 +247,7 @@ int main(void)
         cmocka_unit_test(output_raw__characters_are_not_cut_in_two),
         cmocka_unit_test(output_text__is_escaped_always),
         cmocka_unit_test(output_bytes__small_and_large_pieces_keep_their_order),
+        cmocka_unit_test(output_bytes__no_piece_overtakes_another_of_any_size),
         cmocka_unit_test(output_json__what_could_steer_a_terminal_is_written_as_u),
         cmocka_unit_test(output_json_string__has_its_quotes),
         cmocka_unit_test(output_finish__says_that_the_disk_is_full),
