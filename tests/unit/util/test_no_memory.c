@@ -12,6 +12,7 @@
 
 #include "archive/compress.h"
 #include "archive/diff_id.h"
+#include "archive/flatten.h"
 #include "archive/staging.h"
 #include "archive/tar.h"
 #include "archive/unpack.h"
@@ -858,6 +859,42 @@ static int apply_entries(dv_unpack *u, const dv_tar_entry *entries, size_t count
     return r < 0 ? r : dv_sink_finish(sink, err);
 }
 
+static int drop_bytes(dv_sink *s, const void *bytes, size_t size, davit_error **err)
+{
+    return 0;
+}
+
+static int drop_finish(dv_sink *s, davit_error **err)
+{
+    return 0;
+}
+
+static int write_entries(dv_sink *to, const dv_tar_entry *entries, size_t count, davit_error **err)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = dv_tar_write_header(to, &entries[i], err);
+    return r < 0 ? r : dv_sink_finish(to, err);
+}
+
+static int flatten_layers(davit_error **err)
+{
+    dv_sink nothing = {.write = drop_bytes, .finish = drop_finish}, *to;
+    DV_AUTOPTR(dv_flatten) f = NULL;
+    int r = dv_flatten_new(NULL, &f, err);
+    if (r == 0)
+        r = dv_flatten_read(f, "x", &to, err);
+    if (r == 0)
+        r = write_entries(to, lower_entries, DV_COUNT(lower_entries), err);
+    if (r == 0)
+        r = dv_flatten_read(f, "y", &to, err);
+    if (r == 0)
+        r = write_entries(to, upper_entries, DV_COUNT(upper_entries), err);
+    if (r == 0)
+        r = dv_flatten_begin(f, &nothing, err);
+    return r < 0 ? r : dv_flatten_finish(f, err);
+}
+
 #define UNPACK_ROOT "test-no-memory-root"
 
 static int unpack_layers(davit_error **err)
@@ -884,6 +921,7 @@ static void archive__survives_any_failure(void **state)
     assert_non_null(mkdtemp(folder));
     assert_int_equal(chdir(folder), 0);
     run_case("layers", unpack_layers, 0);
+    run_case("flattened layers", flatten_layers, 0);
     assert_int_equal(chdir(before), 0);
     assert_int_equal(dv_remove_tree(AT_FDCWD, folder, NULL), 0);
     __real_free(before); /* the C library's */
