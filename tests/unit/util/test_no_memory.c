@@ -23,6 +23,8 @@
 #include "auth/config_file.h"
 #include "auth/credential_helper.h"
 #include "auth/credential_search.h"
+#include "distribution/bundle_user.h"
+#include "distribution/unpack_private.h"
 #include "net/error_body.h"
 #include "net/request.h"
 #include "registry/client.h"
@@ -935,8 +937,34 @@ static void archive__survives_any_failure(void **state)
     assert_nothing_wrong();
 }
 
+static int find_bundle_user(davit_error **err)
+{
+    DV_AUTO(dv_bundle_user) u = {0};
+    return dv_bundle_user_find("web", "web:x:1:2::/srv:/bin/sh", "a:x:3:web\nb:x:4:web", &u, err);
+}
+
+static int write_bundle(davit_error **err)
+{
+    static const char text[] =
+        "{\"os\":\"linux\",\"config\":{\"User\":\"5:6\",\"Cmd\":[\"a\"],\"Env\":[\"B=c\"],"
+        "\"Labels\":{\"d\":\"e\"},\"ExposedPorts\":{\"80/tcp\":{}}},"
+        "\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[]}}";
+    davit_image_config *config;
+    int r = davit_image_config_parse(text, strlen(text), &config, err);
+    if (r < 0)
+        return r;
+    int dir = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    r = dv_bundle_write(dir, dir, config, /* rootless= */ true, err);
+    unlinkat(dir, "config.json", 0);
+    close(dir);
+    davit_image_config_free(config);
+    return r;
+}
+
 static void above__survives_any_failure(void **state)
 {
+    run_case("user of a bundle", find_bundle_user, 0);
+    run_case("bundle", write_bundle, 0);
     run_case("daemon config", read_daemon_config, 0);
     run_case("settings", tell_settings, 0);
     run_case("ping", record_ping, 0);
