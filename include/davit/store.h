@@ -237,6 +237,63 @@ DAVIT_API const davit_usage_image *davit_usage_image_at(const davit_usage *usage
 /** Release; NULL is fine. Threads: any. */
 DAVIT_API void davit_usage_free(davit_usage *usage);
 
+/** What kind of thing a check found. */
+typedef enum davit_fsck_kind {
+    DAVIT_FSCK_DATABASE = 1, /**< the database itself is damaged */
+    DAVIT_FSCK_ROW = 2,      /**< a row of it makes no sense; repaired by deleting it */
+    DAVIT_FSCK_BLOB = 3,     /**< a blob is not what its name says; repaired by removing it */
+    DAVIT_FSCK_IMAGE = 4,    /**< an image or reference lacks something; remedy says how to fetch it */
+    DAVIT_FSCK_STRAY =
+        5, /**< a file that is not davit's; removed by a repair, but directories and what lies beside blobs/ */
+    DAVIT_FSCK_LEFTOVER = 6, /**< of a process that died, which harms nobody; removed by a repair */
+} davit_fsck_kind;
+
+/** Texts are owned by the report; subjects are paths in the store, references, or digests. */
+typedef struct davit_fsck_finding {
+    davit_fsck_kind kind;
+    bool damage; /**< the store is not whole for it; false: merely untidy */
+    bool repaired;
+    const char *subject;
+    const char *message;
+    const char *remedy; /**< a command, or "" */
+} davit_fsck_finding;
+
+typedef struct davit_fsck_counts {
+    uint64_t images, blobs; /**< looked at */
+    uint64_t hashed_bytes;
+    uint64_t damage;   /**< findings that are damage and were not repaired */
+    uint64_t repaired; /**< findings that were */
+} davit_fsck_counts;
+
+typedef struct davit_fsck_report davit_fsck_report;
+
+#define DAVIT_FSCK_FULL (1u << 0)   /**< hash every blob, not only manifests and configs */
+#define DAVIT_FSCK_REPAIR (1u << 1) /**< forget what is bad, tidy up */
+
+/**
+ * Check a store: its database, that every row names something, that what images need is there and of the right size, that
+ * manifests and configs are what their digests say, and that nothing else lies about.
+ *
+ * Safe while other processes use the store. A repair never removes a good blob; an image that lacked or lost one stays known, so
+ * that pulling it again completes it.
+ *
+ * @param flags  DAVIT_FSCK_*
+ * @param out    set on success, damage or not; free with davit_fsck_report_free()
+ *
+ * Errors:  DAVIT_EINVAL (flags), DAVIT_ESTORE (for a repair: open for reading only), DAVIT_EIO (a directory cannot be read)
+ * Threads: any; may take long
+ * Spec:    DESIGN 6; threats B8
+ */
+DAVIT_API int davit_store_fsck(davit_store *store, uint32_t flags, davit_fsck_report **out, davit_error **err);
+/** Threads: any. */
+DAVIT_API size_t davit_fsck_report_count(const davit_fsck_report *report);
+/** Borrowed; NULL beyond the end. Threads: any. */
+DAVIT_API const davit_fsck_finding *davit_fsck_report_at(const davit_fsck_report *report, size_t index);
+/** Borrowed. Threads: any. */
+DAVIT_API const davit_fsck_counts *davit_fsck_report_counts(const davit_fsck_report *report);
+/** Release; NULL is fine. Threads: any. */
+DAVIT_API void davit_fsck_report_free(davit_fsck_report *report);
+
 DAVIT_END_DECLS
 
 #endif

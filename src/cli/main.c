@@ -37,6 +37,7 @@ static const dv_command *const commands[] = {
     &dv_command_rmi,
     &dv_command_df,
     &dv_command_prune,
+    &dv_command_fsck,
     &dv_command_tags,
     &dv_command_manifest,
     &dv_command_config,
