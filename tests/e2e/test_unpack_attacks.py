@@ -2,6 +2,7 @@
 outside of the target is touched: threats D1 to D9, B7, C5, C6. Fetched, without a store, and from the store; as root
 and as nobody."""
 import os
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -17,13 +18,15 @@ from support.layers import MEDIA_TYPES
 ROOT = os.geteuid() == 0
 NOBODY = 65534
 MEMORY_MIB = 64
-BASE = Path(tempfile.mkdtemp(prefix="davit-")).resolve()    # short, since links to it are in the layers
+# Short, since links to it are in the layers, and named before it is made.
+BASE = Path(tempfile.gettempdir()).resolve() / f"davit-{os.getpid()}-{secrets.token_hex(4)}"
 CASES = hostile_layers.corpus(str(BASE / "above"))
 pytestmark = pytest.mark.skipif(not ROOT, reason="owners and devices need root")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def base():
+    BASE.mkdir()
     os.chmod(BASE, 0o755)
     yield
     remove(BASE)
@@ -109,10 +112,12 @@ def publish(registry, case):
     return f"{registry.host}/demo/hostile@{oci.sha256(oci.dumps(manifest))}"
 
 
-def run(davit, case, *args):
-    result = davit.measured("unpack", *case.flags, *args, timeout=case.seconds)
-    assert result.code is not None and result.code < 126, f"a crash: {result}"
-    assert_rss(result, MEMORY_MIB)
+def run(davit, case, *args, measured=True):
+    how = davit.measured if measured else davit.run
+    result = how("unpack", *case.flags, *args, timeout=case.seconds)
+    assert 0 <= result.code < 126, f"a crash: {result}"
+    if measured:
+        assert_rss(result, MEMORY_MIB)
     shown = result.err.replace(b"\n", b"")
     assert not any(b < 32 or b == 127 for b in shown), f"a control character in a message: {result}"
     return result
@@ -132,14 +137,14 @@ def assert_contained(result, expected, target, what=trees.ALL, keep=lambda node:
     assert not wrong, "\n".join(wrong)
 
 
-def check(davit, world, case, *args, **how):
-    result = run(davit, case, *args, world.target)
+def check(davit, world, case, *args, measured=True):
+    result = run(davit, case, *args, world.target, measured=measured)
     world.assert_untouched()
     if isinstance(case.outcome, Refused):
         assert_refused(result, case.outcome)
         world.assert_empty()
     else:
-        assert_contained(result, case.outcome, world.target, **how)
+        assert_contained(result, case.outcome, world.target)
         world.clear()
 
 
@@ -149,10 +154,11 @@ def test_layer(davit, world, registry, case):
     ref = publish(registry, case)
     (davit.root / "etc").mkdir()
     (davit.root / "etc" / "passwd").write_text("in the working directory\n")
+    large = case.row in ("C5", "C6")
     check(davit, world, case, ref)
-    check(davit, world, case, "--no-store", ref)
+    check(davit, world, case, "--no-store", ref, measured=large)
     if davit.run("pull", "-q", ref).code == 0:
-        check(davit, world, case, "--pull", "never", ref)
+        check(davit, world, case, "--pull", "never", ref, measured=large)
 
 
 @pytest.fixture(scope="module")

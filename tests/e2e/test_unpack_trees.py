@@ -1,5 +1,6 @@
 """Real root file systems come out as umoci, GNU tar and bsdtar have them: type, mode, owner, size, times in
 ns, links, devices, xattrs, content. Images of this machine and of debootstrap, in layers made by umoci."""
+import fcntl
 import os
 import shutil
 import stat
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.skipif(not ROOT, reason="owners and devices need root")
 SOURCES = ["/usr/share/perl/5.36.0", "/usr/share/zoneinfo", "/usr/lib/python3/dist-packages",
            "/usr/share/doc", "/usr/share/locale", "/usr/share/man"]
 NOT_UTF_8 = b"names/latin-\xe4\n\x01"
-ENOUGH = 4000                   # files of the machine
+ENOUGH = 3000                   # files of the machine
 EXTRACTORS = {"tar": ["tar", "-xp", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--same-owner",
                       "--delay-directory-restore", "-f"],
               "bsdtar": ["bsdtar", "-xp", "--numeric-owner", "-f"]}
@@ -161,10 +162,22 @@ def recompressed(layout, tag, codec):
     layout.tag(f"{tag}-{codec}", layout.add_image(described))
 
 
-@pytest.fixture(scope="module")
-def local(tmp_path_factory):
+def shared(tmp_path_factory, name, make):
+    """A directory that is made once for all workers of a run of the tests."""
+    base = tmp_path_factory.getbasetemp()
+    where = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with open(f"{where}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (where / "made").exists():
+            assert not where.exists(), f"making {name} failed before"
+            where.mkdir()
+            make(where)
+            (where / "made").touch()
+    return where
+
+
+def build_local(where):
     """This machine's files in four layers, with whiteouts and an opaque directory by umoci."""
-    where = tmp_path_factory.mktemp("local")
     umoci = Umoci(where)
 
     def fill(root):
@@ -178,10 +191,13 @@ def local(tmp_path_factory):
     umoci.insert(fresh, "/usr/share/perl", "--opaque")
     umoci.layer(lambda root: (write(root / "usr/share/perl/later", b"x"), os.chmod(root / "tmp", 0o777)))
     umoci.config()
-    found = oci.Layout(umoci.layout.path)
     for codec in ("zstd", "none"):
-        recompressed(found, "image", codec)
-    return found
+        recompressed(umoci.layout, "image", codec)
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory):
+    return oci.Layout(shared(tmp_path_factory, "local", build_local) / "layout")
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +253,7 @@ def test_a_comparison_sees_every_difference(tmp_path):
 
 @pytest.fixture(scope="module")
 def local_by_umoci(local, tmp_path_factory):
-    return by_umoci(local, "image", tmp_path_factory.mktemp("umoci"))
+    return shared(tmp_path_factory, "umoci", lambda where: by_umoci(local, "image", where)) / "umoci" / "rootfs"
 
 
 @pytest.mark.parametrize("tag", ["image", "image-zstd", "image-none"])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 
 TYPES = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink", stat.S_IFIFO: "fifo",
          stat.S_IFCHR: "char", stat.S_IFBLK: "block", stat.S_IFSOCK: "socket"}
+OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 ALL = ("type", "mode", "uid", "gid", "size", "mtime_ns", "target", "rdev", "xattrs", "sha256", "same_as")
 
 
@@ -78,12 +79,19 @@ def node(path):
 def walk(top):
     """{path below top: Node}, the top itself as b""; follows nothing and may go as deep as it is."""
     found, first = {}, {}
-    root = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    root = os.open(top, OPEN_DIRECTORY)
+    pending, last, last_fd = [b""], b"", os.dup(root)
     try:
-        pending = [b""]
         while pending:
-            pending += walk_directory(root, pending.pop(), found)
+            path = pending.pop()
+            # From the one before, where this is below it: a deep tree is gone through once.
+            below = path[len(last) + 1:] if last and path.startswith(last + b"/") else None
+            fd = reach(root, path) if below is None else reach(last_fd, below)
+            os.close(last_fd)
+            last, last_fd = path, fd
+            pending += walk_directory(fd, path, found)
     finally:
+        os.close(last_fd)
         os.close(root)
     for path in sorted(found):
         it = found[path]
@@ -93,29 +101,24 @@ def walk(top):
     return found
 
 
-def walk_directory(root, path, found):
+def walk_directory(fd, path, found):
     """Notes a directory and what is in it that is none; gives those that are."""
-    fd, below = reach(root, path), []
-    here = b"/proc/self/fd/%d/" % fd
-    try:
-        found[path] = node(here + b".")
-        for name in os.listdir(here):
-            child = path + b"/" + name if path else name
-            if stat.S_ISDIR(os.lstat(here + name).st_mode):
-                below.append(child)
-            else:
-                found[child] = node(here + name)
-    finally:
-        os.close(fd)
+    below, here = [], b"/proc/self/fd/%d/" % fd
+    found[path] = node(here + b".")
+    for name in os.listdir(here):
+        child = path + b"/" + name if path else name
+        if stat.S_ISDIR(os.lstat(here + name).st_mode):
+            below.append(child)
+        else:
+            found[child] = node(here + name)
     return below
 
 
-def reach(root, path):
+def reach(start, path):
     """A directory by a path that may be longer than a system call takes."""
-    names, fd = path.split(b"/") if path else [], os.dup(root)
-    for start in range(0, len(names), 15):      # 15 names of 255 bytes at most
-        part = b"/".join(names[start:start + 15])
-        deeper = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+    names, fd = path.split(b"/") if path else [], os.dup(start)
+    for at in range(0, len(names), 15):         # 15 names of 255 bytes at most
+        deeper = os.open(b"/".join(names[at:at + 15]), OPEN_DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
         os.close(fd)
         fd = deeper
     return fd
