@@ -9,6 +9,7 @@
 #include <davit/digest.h>
 #include <davit/error.h>
 #include <davit/image_config.h>
+#include <davit/load.h>
 #include <davit/log.h>
 #include <davit/manifest.h>
 #include <davit/platform.h>
@@ -16,6 +17,7 @@
 #include <davit/pull.h>
 #include <davit/reference.h>
 #include <davit/registry.h>
+#include <davit/save.h>
 #include <davit/search.h>
 #include <davit/service.h>
 #include <davit/store.h>

@@ -194,32 +194,21 @@ int dv_docker_repositories_format(const dv_docker_image *images, size_t count, d
 
 /* --- the OCI manifest ---------------------------------------------------------------------------------------------------------- */
 
-static dv_json *oci_descriptor(const char *media_type, const davit_digest *digest, uint64_t size)
-{
-    dv_json *object = dv_json_object_new();
-    return give(object, object && dv_json_set_string(object, "mediaType", media_type) &&
-                            dv_json_set_string(object, "digest", digest->text) &&
-                            dv_json_set_integer(object, "size", (int64_t)size));
-}
-
 int dv_docker_oci_manifest_format(const dv_docker_image *image, dv_buf *out, davit_error **err)
 {
-    size_t config_size;
-    davit_image_config_bytes(image->config, &config_size);
-    DV_AUTOPTR(dv_json) manifest = dv_json_object_new();
-    dv_json *layers = dv_json_array_new();
-    bool ok = manifest && layers && dv_json_set_integer(manifest, "schemaVersion", 2) &&
-              dv_json_set_string(manifest, "mediaType", DV_MEDIA_TYPE_OCI_MANIFEST) &&
-              dv_json_set(manifest, "config",
-                          oci_descriptor(DV_MEDIA_TYPE_OCI_CONFIG, davit_image_config_id(image->config),
-                                         config_size));
-    for (size_t i = 0; ok && i < image->layer_count; i++)
-        ok = dv_json_append(layers, oci_descriptor(DV_MEDIA_TYPE_OCI_LAYER, &image->layers[i].diff_id,
-                                                   image->layers[i].size));
-    if (ok)
-        ok = dv_json_set(manifest, "layers", DV_STEAL(layers));
-    dv_json_free(layers);
-    return write_out(ok ? manifest : NULL, "", out, err);
+    size_t size;
+    davit_image_config_bytes(image->config, &size);
+    const davit_descriptor config = {.media_type = DV_MEDIA_TYPE_OCI_CONFIG,
+                                     .digest = *davit_image_config_id(image->config),
+                                     .size = size};
+    DV_AUTOFREE davit_descriptor *layers = dv_new_array(davit_descriptor, image->layer_count);
+    if (!layers)
+        return dv_error_oom(err);
+    for (size_t i = 0; i < image->layer_count; i++)
+        layers[i] = (davit_descriptor){.media_type = DV_MEDIA_TYPE_OCI_LAYER,
+                                       .digest = image->layers[i].diff_id,
+                                       .size = image->layers[i].size};
+    return dv_oci_manifest_format(&config, layers, image->layer_count, out, err);
 }
 
 /* --- v1 JSON --------------------------------------------------------------------------------------------------------------------- */

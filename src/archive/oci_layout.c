@@ -142,12 +142,21 @@ int dv_oci_layout_index_parse(const void *bytes, size_t size, dv_oci_layout_inde
     return 0;
 }
 
-static dv_json *entry_to_json(const dv_oci_layout_entry *e)
+static dv_json *descriptor_to_json(const davit_descriptor *d)
 {
     dv_json *object = dv_json_object_new();
-    bool ok = object && dv_json_set_string(object, "mediaType", e->descriptor.media_type) &&
-              dv_json_set_string(object, "digest", e->descriptor.digest.text) &&
-              dv_json_set_integer(object, "size", (int64_t)e->descriptor.size);
+    if (object && dv_json_set_string(object, "mediaType", d->media_type) &&
+        dv_json_set_string(object, "digest", d->digest.text) &&
+        dv_json_set_integer(object, "size", (int64_t)d->size))
+        return object;
+    dv_json_free(object);
+    return NULL;
+}
+
+static dv_json *entry_to_json(const dv_oci_layout_entry *e)
+{
+    dv_json *object = descriptor_to_json(&e->descriptor);
+    bool ok = object != NULL;
     if (ok && (e->image_name || e->ref_name)) {
         dv_json *annotations = dv_json_object_new();
         ok = annotations && (!e->image_name || dv_json_set_string(annotations, IMAGE_NAME, e->image_name)) &&
@@ -158,6 +167,25 @@ static dv_json *entry_to_json(const dv_oci_layout_entry *e)
         return object;
     dv_json_free(object);
     return NULL;
+}
+
+int dv_oci_manifest_format(const davit_descriptor *config, const davit_descriptor *layers, size_t count,
+                           dv_buf *out, davit_error **err)
+{
+    DV_AUTOPTR(dv_json) manifest = dv_json_object_new();
+    dv_json *array = dv_json_array_new();
+    bool ok = manifest && array && dv_json_set_integer(manifest, "schemaVersion", 2) &&
+              dv_json_set_string(manifest, "mediaType", DV_MEDIA_TYPE_OCI_MANIFEST) &&
+              dv_json_set(manifest, "config", descriptor_to_json(config));
+    for (size_t i = 0; ok && i < count; i++)
+        ok = dv_json_append(array, descriptor_to_json(&layers[i]));
+    if (ok)
+        ok = dv_json_set(manifest, "layers", DV_STEAL(array));
+    dv_json_free(array);
+    if (!ok)
+        return dv_error_oom(err);
+    dv_json_format(manifest, 0, /* html_safe= */ true, out);
+    return out->failed ? dv_error_set(err, out->failed, "a manifest of %zu layers is too long", count) : 0;
 }
 
 int dv_oci_layout_index_format(const dv_oci_layout_entry *entries, size_t count, dv_buf *out,
@@ -203,7 +231,7 @@ int dv_oci_layout_reference(const dv_oci_layout_entry *entry, davit_reference **
     if (entry->image_name && tagged(entry->image_name, &ref, NULL) < 0) {
         DV_AUTO(dv_buf) shown = DV_BUF_INIT(4096);
         dv_str_quote(&shown, entry->image_name, strnlen(entry->image_name, 512));
-        return dv_error_set(err, DAVIT_EINVAL, "invalid tag %s", dv_buf_text(&shown));
+        return dv_error_set(err, DAVIT_EFORMAT, "invalid tag %s", dv_buf_text(&shown));
     }
     if (!ref && entry->ref_name && strpbrk(entry->ref_name, ":/")) {
         r = tagged(entry->ref_name, &ref, NULL);

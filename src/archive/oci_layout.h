@@ -39,9 +39,13 @@ int dv_oci_layout_index_parse(const void *bytes, size_t size, dv_oci_layout_inde
 int dv_oci_layout_index_format(const dv_oci_layout_entry *entries, size_t count, dv_buf *out,
                                davit_error **err);
 
+/* Append the manifest of an image: a config and its layers, lowest first. */
+int dv_oci_manifest_format(const davit_descriptor *config, const davit_descriptor *layers, size_t count,
+                           dv_buf *out, davit_error **err);
+
 /*
  * The tagged reference that an entry's names give; NULL for none. The image name counts, else a ref.name that is more than a bare word:
- * "1.0" alone is a tag of nobody knows what (store.md 11). DAVIT_EINVAL "invalid tag ..." for an image name that is none.
+ * "1.0" alone is a tag of nobody knows what (store.md 11). DAVIT_EFORMAT "invalid tag ..." for an image name that is none.
  */
 int dv_oci_layout_reference(const dv_oci_layout_entry *entry, davit_reference **out, davit_error **err);
 

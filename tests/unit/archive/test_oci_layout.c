@@ -141,7 +141,7 @@ static void oci_layout_reference__the_image_name_else_a_full_ref_name(void **sta
     const dv_oci_layout_entry bad = {.image_name = "UPPER:1"};
     DV_AUTOPTR(davit_error) err = NULL;
     DV_AUTOPTR(davit_reference) ref = NULL;
-    assert_int_equal(dv_oci_layout_reference(&bad, &ref, &err), DAVIT_EINVAL);
+    assert_int_equal(dv_oci_layout_reference(&bad, &ref, &err), DAVIT_EFORMAT);
     assert_string_equal(davit_error_message(err), "invalid tag \"UPPER:1\"");
 }
 
