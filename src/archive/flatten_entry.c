@@ -220,9 +220,14 @@ static int apply_whiteout(dv_flatten *f, davit_error **err)
     int r = dv_whiteout_classify(base_of(&f->path), &kind, &name, err);
     if (r < 0 || kind == DV_WHITEOUT_IGNORE)
         return r;
-    r = resolve_parent(f, &directory, err);
-    if (r < 0 || (directory != DV_FLAT_ROOT && dv_flat_inode_of(&f->tree, directory)->layer == f->tree.layer))
-        return r; /* nothing of lower layers is in what this one made */
+    DV_AUTOPTR(davit_error) why = NULL;
+    r = resolve_parent(f, &directory, &why);
+    if (r == DAVIT_EFORMAT && kind == DV_WHITEOUT_REMOVE)
+        return 0; /* as in unpack_whiteout.c */
+    if (r < 0)
+        return dv_error_move(err, &why, r);
+    if (directory != DV_FLAT_ROOT && dv_flat_inode_of(&f->tree, directory)->layer == f->tree.layer)
+        return 0; /* nothing of lower layers is in what this one made */
     if (kind == DV_WHITEOUT_OPAQUE) {
         dv_flat_empty(&f->tree, directory, f->tree.layer);
         return 0;

@@ -17,6 +17,7 @@
 #include <sys/xattr.h>
 
 #define ROOTLESS_XATTR "user.rootlesscontainers"
+#define ROOTLESS_NO_ID UINT32_MAX  /* the format's word for an id that stays who unpacks */
 #define XATTR_LIST_MAX (64u << 10) /* bytes; XATTR_LIST_MAX of the kernel */
 
 /* Where an xattr is set: at fd, or at name in the directory fd. */
@@ -57,15 +58,12 @@ static size_t put_varint(uint8_t *out, uint32_t value)
 size_t dv_unpack_rootless_value(uint32_t uid, uint32_t gid, uint8_t out[12])
 {
     size_t n = 0;
-    if (uid != 0) {
-        out[n++] = 1 << 3;
-        n += put_varint(out + n, uid);
-    }
-    if (gid != 0) {
-        out[n++] = 2 << 3;
-        n += put_varint(out + n, gid);
-    }
-    return n;
+    if (uid == 0 && gid == 0)
+        return 0;
+    out[n++] = 1 << 3;
+    n += put_varint(out + n, uid ? uid : ROOTLESS_NO_ID);
+    out[n++] = 2 << 3;
+    return n + put_varint(out + n, gid ? gid : ROOTLESS_NO_ID);
 }
 
 bool dv_unpack_needs_owner(const dv_unpack *u, const dv_tar_entry *e, const dv_dir *parent)

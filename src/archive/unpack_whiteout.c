@@ -84,10 +84,14 @@ int dv_unpack_apply_whiteout(dv_unpack *u, davit_error **err)
     if (r < 0 || kind == DV_WHITEOUT_IGNORE)
         return r;
     dv_dir_ref directory;
-    r = dv_dirs_get(&u->dirs, u->path.text, dv_unpack_path_parent(&u->path), &directory, err);
-    if (r < 0)
-        return r;
+    DV_AUTOPTR(davit_error) why = NULL;
     u->report.whiteouts++;
+    r = dv_dirs_get(&u->dirs, u->path.text, dv_unpack_path_parent(&u->path), &directory, &why);
+    /* umoci writes the file that took a directory's place, and then whiteouts of what was in the directory. */
+    if (r == DAVIT_EFORMAT && kind == DV_WHITEOUT_REMOVE)
+        return 0;
+    if (r < 0)
+        return dv_error_move(err, &why, r);
     /* Nothing is below the lowest layer, and nothing of lower layers in a directory that this one made. */
     if (u->marks.active && !directory.dir->fresh)
         r = kind == DV_WHITEOUT_OPAQUE ? apply_opaque(u, &directory, err)

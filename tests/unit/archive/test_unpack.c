@@ -495,8 +495,8 @@ static void rootless__owners_as_umoci_writes_them(void **state)
         size_t size;
     } rows[] = {
         {0, 0, "", 0},
-        {1, 0, "\x08\x01", 2},
-        {0, 5, "\x10\x05", 2},
+        {1, 0, "\x08\x01\x10\xff\xff\xff\xff\x0f", 8},
+        {0, 5, "\x08\xff\xff\xff\xff\x0f\x10\x05", 8},
         {127, 128, "\x08\x7f\x10\x80\x01", 5},
         {1000, 65534, "\x08\xe8\x07\x10\xfe\xff\x03", 7},
         {4294967294u, 4294967294u, "\x08\xfe\xff\xff\xff\x0f\x10\xfe\xff\xff\xff\x0f", 12},
@@ -542,7 +542,7 @@ static void rootless__records_what_it_cannot_do(void **state)
     assert_int_equal(sandbox_enter(&s), 0);
     assert_int_equal(unpack_rows(&s, layers, &(dv_unpack_options){.rootless = true}, &u, NULL), 0);
     expect_owner(s.root_fd, "etc", "", -1); /* the upper layer says 0:0 */
-    expect_owner(s.root_fd, "etc/shadow", "\x10\x2a", 2);
+    expect_owner(s.root_fd, "etc/shadow", "\x08\xff\xff\xff\xff\x0f\x10\x2a", 8);
     expect_owner(s.root_fd, "etc/plain", "", -1);
     tree_text(s.root_fd, false, &got);
     assert_string_equal(dv_buf_text(&got), "d 0555 etc\nf etc/plain =y\nf 0440 etc/shadow #2 =x\nf 0440 hard "
@@ -581,7 +581,7 @@ static int unpack_as_nobody(sandbox *s)
         return 5;
     if (fstatat(s->root_fd, "locked/f", &st, 0) == 0 || fstatat(s->root_fd, "locked/g", &st, 0) < 0)
         return 6;
-    expect_owner(s->root_fd, "etc", "\x08\x01", 2);
+    expect_owner(s->root_fd, "etc", "\x08\x01\x10\xff\xff\xff\xff\x0f", 8);
     dv_unpack_free(DV_STEAL(u));
     const row *const owned[] = {LAYER(FILE_ROW("f", "1")), NULL};
     int r = unpack_rows(s, owned, NULL, &u, &err);

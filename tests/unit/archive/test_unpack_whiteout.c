@@ -146,8 +146,11 @@ static void d5__markers_name_one_ordinary_component(void **state)
          {lower, LAYER(FILE_ROW(".wh..wh.aufs", "x"), DIR_ROW(".wh..wh.orph"), DIR_ROW(".wh..wh.plnk"),
                        FILE_ROW("d/.wh..wh.foo", ""), FILE_ROW(".wh.d", ""))},
          "f top =1\n"},
-        {"a marker's directory that is a file",
-         {lower, LAYER(FILE_ROW("top/.wh.x", ""))},
+        {"a whiteout of what was in a directory that is a file now",
+         {lower, LAYER(FILE_ROW("top/.wh.x", ""), FILE_ROW(".wh.d", ""))},
+         "f top =1\n"},
+        {"an opaque marker's directory that is a file",
+         {lower, LAYER(FILE_ROW("top/.wh..wh..opq", ""))},
          NULL,
          "not a directory"},
     };
