@@ -13,14 +13,26 @@ typedef struct values {
     bool force, no_prune, json;
 } values;
 
+/* No store, no image: *out stays NULL when --force makes that no failure. */
+static int without_store(const dv_cli *cli, const values *v, const char *name, davit_error **err)
+{
+    DV_AUTO(dv_buf) message = DV_BUF_INIT(DV_MESSAGE_MAX);
+    if (!v->force)
+        return dv_error_set(err, DAVIT_ENOTFOUND, "No such image: %s", name);
+    dv_buf_printf(&message, "No such image: %s", name);
+    if (!cli->globals.quiet && !message.failed)
+        dv_message_write(STDERR_FILENO, "warning", dv_buf_text(&message));
+    return 0;
+}
+
 static int remove_images(dv_cli *cli, const values *v, const char **names, size_t count,
                          davit_removal_list **out, davit_error **err)
 {
     uint32_t flags = (v->force ? DAVIT_REMOVE_FORCE : 0) | (v->no_prune ? DAVIT_REMOVE_KEEP_BLOBS : 0);
     DV_AUTOPTR(davit_error) why = NULL;
     int r = dv_cli_store_writable(cli, &why);
-    if (r == DAVIT_ENOTFOUND) /* no store, no image */
-        return dv_error_set(err, DAVIT_ENOTFOUND, "No such image: %s", names[0]);
+    if (r == DAVIT_ENOTFOUND)
+        return without_store(cli, v, names[0], err);
     return r < 0 ? dv_error_move(err, &why, r)
                  : davit_store_remove(cli->store, names, count, flags, out, err);
 }
@@ -56,9 +68,9 @@ static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_e
         r = dv_image_arg_store(arguments[i], &names[i], err);
     if (r == 0)
         r = remove_images(cli, v, names, count, &list, err);
-    if (r == 0)
+    if (r == 0 && list)
         r = print(cli, v, list, err);
-    if (r < 0)
+    if (r < 0 || !list)
         return r;
     dv_output_flush(&cli->out);
     if (v->force)

@@ -164,6 +164,8 @@ static int connect_file(dv_db *db, int flags, bool immutable, davit_error **err)
     dv_buf_puts(&uri, "/" DB_NAME "?modeof=");
     put_escaped(&uri, db->store_path);
     dv_buf_puts(&uri, immutable ? "/lock&immutable=1" : "/lock");
+    if (uri.failed == DAVIT_ENOMEM)
+        return dv_error_oom(err);
     if (uri.failed)
         return dv_error_set(err, DAVIT_ESTORE, "the path of store %s is too long", db->store_path);
     int result = sqlite3_open_v2(dv_buf_text(&uri), &db->sqlite,

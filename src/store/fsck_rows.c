@@ -57,38 +57,44 @@ static bool is_digest(const char *text, bool may_lack)
            (davit_digest_parse(text, &digest, NULL) == 0 && strcmp(digest.text, text) == 0);
 }
 
-/* Stored in full form: a tag or a digest, of a repository that is the row's name. */
-static bool is_reference(const char *text, const char *name)
+/* Stored in full form: a tag or a digest, of a repository that is the row's name. < 0: no memory to tell. */
+static int is_reference(const char *text, const char *name, davit_error **err)
 {
     DV_AUTOPTR(davit_reference) ref = NULL;
-    if (davit_reference_parse(text, &ref, NULL) < 0)
-        return false;
+    int r = davit_reference_parse(text, &ref, NULL);
+    if (r < 0)
+        return r == DAVIT_ENOMEM ? dv_error_oom(err) : 0;
     bool one = !davit_reference_tag(ref) != !davit_reference_digest_text(ref);
     return one && dv_str_equal(davit_reference_text(ref), text) &&
            dv_str_equal(davit_reference_name(ref), name);
 }
 
-/* What is wrong with the row, or NULL. */
-typedef const char *judge_fn(const dv_rows *rows);
+/* What is wrong with the row: *out stays NULL when it is right. */
+typedef int judge_fn(const dv_rows *rows, const char **out, davit_error **err);
 
-static const char *judge_reference(const dv_rows *rows)
+static int judge_reference(const dv_rows *rows, const char **out, davit_error **err)
 {
-    if (!is_reference(dv_rows_text(rows, 0), dv_rows_text(rows, 1)))
-        return "is no reference";
-    if (!is_digest(dv_rows_text(rows, 2), /* may_lack= */ false))
-        return "names no digest";
-    return dv_rows_integer(rows, 3) < 0 ? "has a negative size" : NULL;
+    int r = is_reference(dv_rows_text(rows, 0), dv_rows_text(rows, 1), err);
+    if (r < 0)
+        return r;
+    if (r == 0)
+        *out = "is no reference";
+    else if (!is_digest(dv_rows_text(rows, 2), /* may_lack= */ false))
+        *out = "names no digest";
+    else if (dv_rows_integer(rows, 3) < 0)
+        *out = "has a negative size";
+    return 0;
 }
 
-static const char *judge_image(const dv_rows *rows)
+static int judge_image(const dv_rows *rows, const char **out, davit_error **err)
 {
     if (!is_digest(dv_rows_text(rows, 1), /* may_lack= */ false))
-        return "an image row has a manifest that is no digest";
-    if (!is_digest(dv_rows_text(rows, 2), /* may_lack= */ false))
-        return "an image row has a config that is no digest";
-    if (!is_digest(dv_rows_text(rows, 3), /* may_lack= */ true))
-        return "an image row has an index that is no digest";
-    return NULL;
+        *out = "an image row has a manifest that is no digest";
+    else if (!is_digest(dv_rows_text(rows, 2), /* may_lack= */ false))
+        *out = "an image row has a config that is no digest";
+    else if (!is_digest(dv_rows_text(rows, 3), /* may_lack= */ true))
+        *out = "an image row has an index that is no digest";
+    return 0;
 }
 
 typedef struct table {
@@ -141,8 +147,10 @@ static int find_bad(dv_fsck *f, const table *t, bad_row **out, davit_error **err
     DV_AUTOPTR(dv_rows) rows = NULL;
     r = dv_db_query(f->store->db, t->select, NULL, 0, &rows, err);
     while (r == 0 && (r = dv_rows_next(rows, err)) == 1) {
-        const char *flaw = t->judge(rows);
-        r = flaw ? push_bad(out, dv_rows_text(rows, 0), flaw, err) : 0;
+        const char *flaw = NULL;
+        r = t->judge(rows, &flaw, err);
+        if (r == 0 && flaw)
+            r = push_bad(out, dv_rows_text(rows, 0), flaw, err);
     }
     return r;
 }

@@ -13,9 +13,10 @@ static int no_such_image(const char *name, davit_error **err)
 int dv_image_find_reference(dv_store *s, const char *name, dv_reference_rows *out, davit_error **err)
 {
     davit_reference *ref = NULL;
-    if (davit_reference_parse(name, &ref, NULL) < 0)
-        return no_such_image(name, err);
-    int r = dv_reference_store_get(s, ref, out, err);
+    int r = davit_reference_parse(name, &ref, NULL);
+    if (r < 0)
+        return r == DAVIT_ENOMEM ? dv_error_oom(err) : no_such_image(name, err);
+    r = dv_reference_store_get(s, ref, out, err);
     davit_reference_free(ref);
     return r;
 }

@@ -122,18 +122,22 @@ static void prune_clear(prune *p)
 DV_DEFINE_AUTO(prune, prune_clear)
 
 /* One that does not say when it was made is older than anything; one that cannot be read is left for fsck to tell of. */
-static bool is_old_enough(const prune *p, const davit_digest *id)
+static int is_old_enough(const prune *p, const davit_digest *id, bool *out, davit_error **err)
 {
     DV_AUTO(dv_buf) bytes = DV_BUF_INIT(DAVIT_IMAGE_CONFIG_MAX);
     DV_AUTOPTR(davit_image_config) config = NULL;
     int64_t created_s = INT64_MIN;
-    if (p->options->until_s == 0)
-        return true;
-    if (dv_content_read(p->store, id, DAVIT_IMAGE_CONFIG_MAX, &bytes, NULL) < 0 ||
-        davit_image_config_parse(dv_buf_text(&bytes), bytes.size, &config, NULL) < 0)
-        return false;
+    *out = p->options->until_s == 0;
+    if (*out)
+        return 0;
+    int r = dv_content_read(p->store, id, DAVIT_IMAGE_CONFIG_MAX, &bytes, NULL);
+    if (r == 0)
+        r = davit_image_config_parse(dv_buf_text(&bytes), bytes.size, &config, NULL);
+    if (r < 0)
+        return r == DAVIT_ENOMEM ? dv_error_oom(err) : 0;
     (void)dv_time_parse_rfc3339(davit_image_config_created(config), &created_s);
-    return created_s < p->options->until_s;
+    *out = created_s < p->options->until_s;
+    return 0;
 }
 
 /* Configs are read before anybody has to wait. */
@@ -141,9 +145,12 @@ static int choose_candidates(prune *p, davit_error **err)
 {
     DV_AUTO(dv_image_digests) ids = {0};
     int r = dv_image_store_ids(p->store, NULL, &ids, err);
-    for (size_t i = 0; r == 0 && i < ids.count; i++)
-        if (is_old_enough(p, &ids.items[i]))
+    for (size_t i = 0; r == 0 && i < ids.count; i++) {
+        bool old_enough = false;
+        r = is_old_enough(p, &ids.items[i], &old_enough, err);
+        if (r == 0 && old_enough)
             r = dv_image_digests_add(&p->candidates, &ids.items[i], err);
+    }
     return r;
 }
 

@@ -74,25 +74,34 @@ void dv_chain_counts_clear(dv_chain_counts *c)
 
 DV_DEFINE_AUTOPTR(davit_image_config, davit_image_config_free)
 
+/* 1: read; 0: it cannot be. */
+static int read_config(dv_store *s, const davit_digest *id, davit_image_config **out, davit_error **err)
+{
+    DV_AUTO(dv_buf) bytes = DV_BUF_INIT(DAVIT_IMAGE_CONFIG_MAX);
+    int r = dv_content_read(s, id, DAVIT_IMAGE_CONFIG_MAX, &bytes, NULL);
+    if (r == 0)
+        r = davit_image_config_parse(dv_buf_text(&bytes), bytes.size, out, NULL);
+    return r == DAVIT_ENOMEM ? dv_error_oom(err) : r == 0;
+}
+
 /* The chain ids of an image, bottom first; none when its config cannot be read. free() *out. */
 static int chains_of(dv_store *s, const davit_digest *config, davit_digest **out, size_t *out_count,
                      davit_error **err)
 {
-    DV_AUTO(dv_buf) bytes = DV_BUF_INIT(DAVIT_IMAGE_CONFIG_MAX);
     DV_AUTOPTR(davit_image_config) parsed = NULL;
     size_t count = 0;
     *out = NULL;
     *out_count = 0;
-    if (dv_content_read(s, config, DAVIT_IMAGE_CONFIG_MAX, &bytes, NULL) < 0 ||
-        davit_image_config_parse(dv_buf_text(&bytes), bytes.size, &parsed, NULL) < 0)
-        return 0;
+    int r = read_config(s, config, &parsed, err);
+    if (r <= 0)
+        return r;
     const davit_digest *diff_ids = davit_image_config_diff_ids(parsed, &count);
     DV_AUTOFREE davit_digest *chains = dv_new_array(davit_digest, count + 1);
     if (!chains)
         return dv_error_oom(err);
     for (size_t i = 0; i < count; i++) {
         const davit_digest two[] = {i ? chains[i - 1] : diff_ids[0], diff_ids[i]};
-        int r = i ? davit_chain_id(two, 2, &chains[i], err) : davit_chain_id(two, 1, &chains[0], err);
+        r = i ? davit_chain_id(two, 2, &chains[i], err) : davit_chain_id(two, 1, &chains[0], err);
         if (r < 0)
             return r;
     }

@@ -15,7 +15,7 @@
 typedef struct test_image {
     davit_digest manifest, config;
     davit_digest layers[8], chains[8];
-    size_t layer_count;
+    size_t layer_count, config_size, manifest_size;
 } test_image;
 
 UNUSED static davit_digest put_bytes(dv_store *s, const char *bytes, size_t size)
@@ -51,6 +51,7 @@ UNUSED static davit_digest put_config(dv_store *s, const char *const *layers, co
     }
     sprintf(end, "]}}");
     out->config = put_text(s, text);
+    out->config_size = strlen(text);
     return out->config;
 }
 
@@ -66,7 +67,7 @@ UNUSED static test_image put_image(dv_store *s, const char *const *layers, const
                    "{\"schemaVersion\":2,\"mediaType\":\"" OCI_TYPE "manifest.v1+json\",\"config\":"
                    "{\"mediaType\":\"" OCI_TYPE "config.v1+json\",\"digest\":\"%s\",\"size\":%zu},"
                    "\"layers\":[",
-                   image.config.text, (size_t)0);
+                   image.config.text, image.config_size);
     for (; layers[image.layer_count]; image.layer_count++) {
         const char *layer = layers[image.layer_count];
         image.layers[image.layer_count] = put_text(s, layer);
@@ -74,15 +75,8 @@ UNUSED static test_image put_image(dv_store *s, const char *const *layers, const
                        image.layer_count ? "," : "", image.layers[image.layer_count].text, strlen(layer));
     }
     sprintf(end, "]}");
-    int fd = -1;
-    uint64_t size = 0;
-    davit_error *err = NULL;
-    assert_ok(dv_content_open(s, &image.config, DAVIT_SIZE_UNKNOWN, &fd, &size, &err));
-    close(fd);
-    char *zero = strstr(text, "\"size\":0}"), right[4096];
-    snprintf(right, sizeof(right), "%.*s\"size\":%llu}%s", (int)(zero - text), text, (unsigned long long)size,
-             zero + strlen("\"size\":0}"));
-    image.manifest = put_text(s, right);
+    image.manifest = put_text(s, text);
+    image.manifest_size = strlen(text);
     return image;
 }
 
@@ -92,13 +86,9 @@ UNUSED static davit_digest put_index(dv_store *s, const test_image *images, size
     char text[4096], *end = text;
     end += sprintf(end, "{\"schemaVersion\":2,\"mediaType\":\"" OCI_TYPE "index.v1+json\",\"manifests\":[");
     for (size_t i = 0; i < count; i++) {
-        int fd = -1;
-        uint64_t size = 0;
-        assert_int_equal(dv_content_open(s, &images[i].manifest, DAVIT_SIZE_UNKNOWN, &fd, &size, NULL), 0);
-        close(fd);
         end +=
-            sprintf(end, "%s{\"mediaType\":\"" OCI_TYPE "manifest.v1+json\",\"digest\":\"%s\",\"size\":%llu}",
-                    i ? "," : "", images[i].manifest.text, (unsigned long long)size);
+            sprintf(end, "%s{\"mediaType\":\"" OCI_TYPE "manifest.v1+json\",\"digest\":\"%s\",\"size\":%zu}",
+                    i ? "," : "", images[i].manifest.text, images[i].manifest_size);
     }
     sprintf(end, "]}");
     return put_text(s, text);
