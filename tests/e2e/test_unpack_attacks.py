@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 from support import hostile_layers, oci, trees
-from support.davit import SLOW, Davit, assert_rss, program
+from support.davit import ASAN, Davit, assert_rss, program
 from support.faulty_registry import FaultyRegistry
 from support.hostile_layers import Contained, Refused
 from support.layers import MEDIA_TYPES
 
 ROOT = os.geteuid() == 0
+# Every image by every way: minutes. Otherwise each is fetched and goes one other way too; a sanitizer's build fetches only.
+THOROUGH = bool(os.environ.get("DAVIT_THOROUGH"))
 NOBODY = 65534
 MEMORY_MIB = 64
 # Short, since links to it are in the layers, and named before it is made.
@@ -156,8 +158,13 @@ def test_layer(davit, world, registry, case):
     (davit.root / "etc" / "passwd").write_text("in the working directory\n")
     large = case.row in ("C5", "C6")
     check(davit, world, case, ref)
-    check(davit, world, case, "--no-store", ref, measured=large)
-    if davit.run("pull", "-q", ref).code == 0:
+    if ASAN and not THOROUGH:
+        return
+    both = THOROUGH or large
+    streamed = CASES.index(case) % 2 == 0
+    if both or streamed:
+        check(davit, world, case, "--no-store", ref, measured=large)
+    if (both or not streamed) and davit.run("pull", "-q", ref).code == 0:
         check(davit, world, case, "--pull", "never", ref, measured=large)
 
 
@@ -182,7 +189,8 @@ def nobody_davit():
 ROOTLESS = ("type", "size", "target", "sha256", "mtime_ns")
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.row[0] == "D"], ids=lambda c: c.name)
+@pytest.mark.parametrize("case", [c for c in CASES if c.row[0] == "D"][::4 if ASAN and not THOROUGH else 1],
+                         ids=lambda c: c.name)
 def test_layer_rootless(nobody_davit, world, registry, case):
     os.chown(world.jail, NOBODY, NOBODY)
     ref = publish(registry, case)

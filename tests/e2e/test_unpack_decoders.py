@@ -11,6 +11,7 @@ import zlib
 
 import pytest
 from support import oci, trees
+from support.davit import ASAN
 from support.faulty_registry import FaultyRegistry
 from support.layers import MEDIA_TYPES, directory, file, layer, symlink
 
@@ -168,7 +169,8 @@ def unpack_damaged(davit, registry, name, blob, top):
 def places(size, seed, count):
     """The first and last bytes, and some between."""
     between = random.Random(seed).sample(range(20, size - 20), count)
-    return [*range(12), *sorted(between), *range(size - 10, size)]
+    every = [*range(12), *sorted(between), *range(size - 10, size)]
+    return every[::3] if ASAN and not os.environ.get("DAVIT_THOROUGH") else every
 
 
 @pytest.mark.parametrize("name", DAMAGED)
@@ -191,4 +193,4 @@ def test_damaged_anywhere_is_refused_or_right(davit, registry, expected, tmp_pat
         else:
             assert_tree(tmp_path / "root", expected)
             shutil.rmtree(tmp_path / "root")
-    assert refused >= 30
+    assert refused >= (10 if ASAN else 30)
