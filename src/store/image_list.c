@@ -5,6 +5,7 @@
 #include "davit/store.h"
 
 #include "store/content_store.h"
+#include "store/digest_set.h"
 #include "store/image_find.h"
 #include "store/image_store.h"
 #include "store/reference_store.h"
@@ -89,15 +90,53 @@ static bool append_text(const char *const **list, size_t *count, const char *tex
     return true;
 }
 
-/* References name an image by its manifest, or by the index it came with. */
-static bool names_image(const dv_reference_row *row, const dv_image_row *image)
+/* References by what they name; those of one digest are chained in the order of their texts. */
+typedef struct name_index {
+    dv_reference_rows rows;
+    dv_digest_set digests;
+    size_t *first; /* by number of the digest: 1 + the row */
+    size_t *next;  /* by row: likewise; 0 ends */
+} name_index;
+
+static void name_index_clear(name_index *names)
 {
-    return davit_digest_equal(&row->digest, &image->manifest) ||
-           (image->index.algorithm && davit_digest_equal(&row->digest, &image->index));
+    dv_reference_rows_clear(&names->rows);
+    dv_digest_set_clear(&names->digests);
+    free(names->first);
+    free(names->next);
+}
+DV_DEFINE_AUTO(name_index, name_index_clear)
+
+static int name_index_fill(name_index *names, dv_store *s, davit_error **err)
+{
+    int r = dv_reference_store_list(s, &names->rows, err);
+    if (r < 0)
+        return r;
+    names->first = dv_new_array(size_t, names->rows.count + 1);
+    names->next = dv_new_array(size_t, names->rows.count + 1);
+    if (!names->first || !names->next)
+        return dv_error_oom(err);
+    for (size_t i = names->rows.count; i-- > 0;) {
+        uint32_t number;
+        r = dv_digest_set_add(&names->digests, &names->rows.items[i].digest, &number, err);
+        if (r < 0)
+            return r;
+        names->next[i] = names->first[number];
+        names->first[number] = i + 1;
+    }
+    return 0;
 }
 
-static int fill_image(davit_image *image, const dv_image_row *row, const dv_reference_rows *references,
-                      davit_error **err)
+static size_t first_name(const name_index *names, const davit_digest *digest)
+{
+    uint32_t number;
+    if (digest->algorithm == DAVIT_DIGEST_NONE || !dv_digest_set_has(&names->digests, digest, &number))
+        return 0;
+    return names->first[number];
+}
+
+/* References name an image by its manifest, or by the index it came with: both in one order. */
+static int fill_image(davit_image *image, const dv_image_row *row, const name_index *names, davit_error **err)
 {
     *image = (davit_image){
         .manifest = row->manifest,
@@ -107,14 +146,16 @@ static int fill_image(davit_image *image, const dv_image_row *row, const dv_refe
         .size = row->size,
         .pulled_at_s = row->pulled_at_s,
     };
-    for (size_t i = 0; i < references->count; i++) {
-        const char *text = references->items[i].reference;
-        if (!names_image(&references->items[i], row))
-            continue;
+    size_t by_manifest = first_name(names, &row->manifest), by_index = first_name(names, &row->index);
+    while (by_manifest || by_index) {
+        bool takes_manifest = by_manifest && (!by_index || by_manifest < by_index);
+        size_t *at = takes_manifest ? &by_manifest : &by_index;
+        const char *text = names->rows.items[*at - 1].reference;
         bool ok = strchr(text, '@') ? append_text(&image->digests, &image->digest_count, text)
                                     : append_text(&image->tags, &image->tag_count, text);
         if (!ok)
             return dv_error_oom(err);
+        *at = names->next[*at - 1];
     }
     return 0;
 }
@@ -123,14 +164,14 @@ static int fill_image(davit_image *image, const dv_image_row *row, const dv_refe
 static int make_list(davit_store *store, const dv_image_row *rows, size_t count, davit_image_list **out,
                      davit_error **err)
 {
-    DV_AUTO(dv_reference_rows) references = {0};
+    DV_AUTO(name_index) names = {0};
     DV_AUTOPTR(davit_image_list) list = dv_new(davit_image_list);
     if (!list || !(list->items = dv_new_array(davit_image, count)))
         return dv_error_oom(err);
-    int r = dv_reference_store_list(inner(store), &references, err);
+    int r = name_index_fill(&names, inner(store), err);
     for (size_t i = 0; r == 0 && i < count; i++) {
         list->count++;
-        r = fill_image(&list->items[i], &rows[i], &references, err);
+        r = fill_image(&list->items[i], &rows[i], &names, err);
     }
     if (r == 0)
         *out = DV_STEAL(list);

@@ -450,7 +450,7 @@ static int pulls_and_removes(const fixture *f)
     dv_store *s = NULL;
     const char *const names[] = {"busy:1"};
     CHECK(dv_store_open(f->path, 0, &s, NULL) == 0);
-    for (int i = 0; i < 60; i++) {
+    for (int i = 0; i < 30; i++) {
         char layer[32];
         davit_removal_list *list = NULL;
         dv_lease *lease = NULL;

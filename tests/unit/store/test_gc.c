@@ -240,7 +240,7 @@ static int pulls(const fixture *f)
 {
     dv_store *s = NULL;
     CHECK(dv_store_open(f->path, 0, &s, NULL) == 0);
-    for (int i = 0; i < 150; i++) {
+    for (int i = 0; i < 60; i++) {
         char layer[32], name[32];
         dv_lease *l = NULL;
         test_image image = {0};
