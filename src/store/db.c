@@ -249,14 +249,15 @@ static int check_schema(dv_db *db, bool may_make, davit_error **err)
     return r;
 }
 
-static int file_size(const dv_db *db, const char *name, uint64_t *out)
+/* 0 when there is no such file. */
+static int file_size(const dv_db *db, const char *name, uint64_t *out, davit_error **err)
 {
     DV_AUTO(dv_buf) path = DV_BUF_INIT(DB_PATH_MAX);
     dv_buf_printf(&path, "%s/%s", db->store_path, name);
     struct stat st;
-    if (path.failed || stat(dv_buf_text(&path), &st) < 0)
-        return -1;
-    *out = (uint64_t)st.st_size;
+    if (path.failed == DAVIT_ENOMEM) /* not the same as an empty store */
+        return dv_error_oom(err);
+    *out = !path.failed && stat(dv_buf_text(&path), &st) == 0 ? (uint64_t)st.st_size : 0;
     return 0;
 }
 
@@ -267,12 +268,17 @@ static int file_size(const dv_db *db, const char *name, uint64_t *out)
 static int open_for_reading(dv_db *db, davit_error **err)
 {
     uint64_t size = 0, wal = 0;
-    if (file_size(db, DB_NAME, &size) < 0 || size == 0)
+    int r = file_size(db, DB_NAME, &size, err);
+    if (r == 0)
+        r = file_size(db, DB_NAME "-wal", &wal, err);
+    if (r < 0)
+        return r;
+    if (size == 0)
         return open_memory(db, err);
-    bool has_wal = file_size(db, DB_NAME "-wal", &wal) == 0 && wal > 0;
+    bool has_wal = wal > 0;
     if (!db->read_only_mount || has_wal) {
         DV_AUTOPTR(davit_error) why = NULL;
-        int r = connect_file(db, SQLITE_OPEN_READONLY, /* immutable= */ false, &why);
+        r = connect_file(db, SQLITE_OPEN_READONLY, /* immutable= */ false, &why);
         if (r == 0)
             r = check_schema(db, /* may_make= */ false, &why);
         int result = db->sqlite ? sqlite3_errcode(db->sqlite) & 0xff : SQLITE_NOMEM;
@@ -283,7 +289,7 @@ static int open_for_reading(dv_db *db, davit_error **err)
             dv_warn("%s/" DB_NAME "-wal cannot be read here: the latest images may be missing",
                     db->store_path);
     }
-    int r = connect_file(db, SQLITE_OPEN_READONLY, /* immutable= */ true, err);
+    r = connect_file(db, SQLITE_OPEN_READONLY, /* immutable= */ true, err);
     return r < 0 ? r : check_schema(db, /* may_make= */ false, err);
 }
 
