@@ -224,23 +224,35 @@ static int tagged(const char *name, davit_reference **out, davit_error **err)
     return r < 0 ? r : davit_reference_with_tag(name_only, davit_reference_tag(given), out, err);
 }
 
+/* Not ours to judge: a name in a grammar of its own is no reference. */
+static int tagged_if_it_can(const char *name, davit_reference **out, davit_error **err)
+{
+    DV_AUTOPTR(davit_error) why = NULL;
+    int r = tagged(name, out, &why);
+    return r == DAVIT_EINVAL || r == 0 ? 0 : dv_error_move(err, &why, r);
+}
+
+static int refuse_name(const char *name, davit_error **err)
+{
+    DV_AUTO(dv_buf) shown = DV_BUF_INIT(4096);
+    dv_str_quote(&shown, name, strnlen(name, 512));
+    return dv_error_set(err, DAVIT_EFORMAT, "invalid tag %s", dv_buf_text(&shown));
+}
+
 int dv_oci_layout_reference(const dv_oci_layout_entry *entry, davit_reference **out, davit_error **err)
 {
     davit_reference *ref = NULL;
-    int r = 0;
-    if (entry->image_name && tagged(entry->image_name, &ref, NULL) < 0) {
-        DV_AUTO(dv_buf) shown = DV_BUF_INIT(4096);
-        dv_str_quote(&shown, entry->image_name, strnlen(entry->image_name, 512));
-        return dv_error_set(err, DAVIT_EFORMAT, "invalid tag %s", dv_buf_text(&shown));
-    }
-    if (!ref && entry->ref_name && strpbrk(entry->ref_name, ":/")) {
-        r = tagged(entry->ref_name, &ref, NULL);
-        r = r == DAVIT_EINVAL ? 0 : r; /* a name in a grammar of its own: no reference */
-    }
+    DV_AUTOPTR(davit_error) why = NULL;
+    int r = entry->image_name ? tagged(entry->image_name, &ref, &why) : 0;
+    if (r == DAVIT_EINVAL)
+        return refuse_name(entry->image_name, err);
     if (r < 0)
-        return dv_error_oom(err);
-    *out = ref;
-    return 0;
+        return dv_error_move(err, &why, r);
+    if (!ref && entry->ref_name && strpbrk(entry->ref_name, ":/"))
+        r = tagged_if_it_can(entry->ref_name, &ref, err);
+    if (r == 0)
+        *out = ref;
+    return r;
 }
 
 /* --- paths --------------------------------------------------------------------------------------------------------------- */

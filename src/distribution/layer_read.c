@@ -3,13 +3,24 @@
 
 #include "archive/compress.h"
 #include "archive/diff_id.h"
+#include "oci/media_type.h"
 #include "registry/client.h"
 #include "store/content_store.h"
 #include "store/metadata_store.h"
 #include "util/file.h"
 #include "util/hash.h"
+#include "util/str.h"
+
+#include <string.h>
 
 #define READ_SIZE (256u << 10) /* bytes at once */
+
+bool dv_layer_is_foreign(const char *media_type)
+{
+    return dv_str_equal(media_type, DV_MEDIA_TYPE_DOCKER_FOREIGN) ||
+           dv_str_equal(media_type, DV_MEDIA_TYPE_DOCKER_FOREIGN_GZIP) ||
+           strstr(media_type, ".nondistributable.") != NULL;
+}
 
 static int check_end(const davit_descriptor *blob, uint64_t size, dv_hash *hash, davit_error **err)
 {

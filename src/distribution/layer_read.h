@@ -9,6 +9,11 @@
 #include "store/store.h"
 #include "util/sink.h"
 
+#include <stdbool.h>
+
+/* Whether a layer of this type may be somewhere else by its nature: it need not be in a store or an archive. Pure. */
+bool dv_layer_is_foreign(const char *media_type);
+
 /* A blob as it is stored, into to, which is not finished. DAVIT_EDIGEST: damaged; to has had its bytes by then. Threads: any; blocks. */
 int dv_blob_copy(davit_client *client, dv_store *store, const davit_descriptor *blob, dv_sink *to,
                  davit_error **err);

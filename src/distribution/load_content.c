@@ -92,16 +92,15 @@ int dv_load_content_publish(dv_load_content *c, davit_error **err)
 
 int dv_load_content_read(dv_load_content *c, size_t max, dv_buf *out, davit_error **err)
 {
-    int r = 0;
+    if (c->ingest)
+        return dv_ingest_read(c->ingest, max, out, err);
+    if (c->stored)
+        return dv_content_read(c->load->store, &c->digest, max, out, err);
+    if (!c->bytes)
+        return dv_error_set(err, DAVIT_EDIGEST, "its bytes are not what its name says");
     if (c->size > max)
         return dv_error_set(err, DAVIT_ETOOBIG, "a document of %llu bytes, at most %zu are allowed",
                             (unsigned long long)c->size, max);
-    if (!c->bytes) {
-        r = dv_lease_add(c->load->lease, &c->digest, 1, err);
-        if (r == 0)
-            r = dv_load_content_publish(c, err);
-        return r < 0 ? r : dv_content_read(c->load->store, &c->digest, max, out, err);
-    }
     dv_buf_reset(out);
     dv_buf_append(out, c->bytes, (size_t)c->size);
     return out->failed ? dv_error_oom(err) : 0;

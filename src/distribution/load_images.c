@@ -178,15 +178,13 @@ int dv_load_layer_mismatch(size_t index, const davit_digest *expected, const dav
 bool dv_load_platform_fits(const dv_load *l, const davit_platform *platform)
 {
     davit_platform host;
+    dv_platform_vector vector;
     if (!l->options->platform)
         return true;
-    DV_AUTOFREE dv_platform_vector *vector = dv_new(dv_platform_vector);
     davit_platform_host(&host);
-    if (!vector)
-        return false;
-    dv_platform_vector_init(vector, l->options->platform, &host);
-    int rank = dv_platform_rank(vector, platform);
-    return rank >= 0 && (size_t)rank < vector->count;
+    dv_platform_vector_init(&vector, l->options->platform, &host);
+    int rank = dv_platform_rank(&vector, platform);
+    return rank >= 0 && (size_t)rank < vector.count;
 }
 
 int dv_load_check_system(const dv_load *l, const davit_platform *platform, davit_error **err)

@@ -7,6 +7,7 @@
 #include "distribution/load_private.h"
 
 #include "archive/oci_layout.h"
+#include "distribution/layer_read.h"
 #include "oci/media_type.h"
 #include "oci/reference.h"
 #include "store/content_store.h"
@@ -114,18 +115,43 @@ static bool is_image(const davit_manifest *m)
     return yes;
 }
 
-static int check_diff_ids(dv_load *l, const davit_descriptor *layers, dv_load_content *const *contents,
-                          size_t count, const davit_image_config *config, davit_error **err)
+/* The layers of one image, and where they are. */
+typedef struct image_layers {
+    const davit_descriptor *items;
+    size_t count;
+    dv_load_content **contents; /* NULL: in the store */
+    bool *absent;               /* foreign, and somewhere else */
+} image_layers;
+
+static void image_layers_clear(image_layers *x)
 {
-    size_t expected_count;
-    const davit_digest *expected = davit_image_config_diff_ids(config, &expected_count);
+    free(x->contents);
+    free(x->absent);
+}
+DV_DEFINE_AUTO(image_layers, image_layers_clear)
+
+static int image_layers_init(image_layers *x, const davit_manifest *m, davit_error **err)
+{
+    x->items = davit_manifest_layers(m, &x->count);
+    x->contents = dv_new_array(dv_load_content *, x->count);
+    x->absent = dv_new_array(bool, x->count);
+    return x->contents && x->absent ? 0 : dv_error_oom(err);
+}
+
+static int check_diff_ids(dv_load *l, const image_layers *x, const davit_image_config *config,
+                          davit_error **err)
+{
+    size_t count;
+    const davit_digest *expected = davit_image_config_diff_ids(config, &count);
     davit_digest got;
-    if (count != expected_count)
+    if (x->count != count)
         return dv_error_set(err, DAVIT_EFORMAT,
-                            "invalid manifest, layers length mismatch: expected %zu, got %zu", count,
-                            expected_count);
+                            "invalid manifest, layers length mismatch: expected %zu, got %zu", x->count,
+                            count);
     for (size_t i = 0; i < count; i++) {
-        int r = dv_load_diff_id(l, &layers[i], contents[i], &got, err);
+        if (x->absent[i])
+            continue;
+        int r = dv_load_diff_id(l, &x->items[i], x->contents[i], &got, err);
         if (r < 0)
             return dv_error_wrap(err, r, "layer %zu", i);
         if (!davit_digest_equal(&got, &expected[i]))
@@ -134,14 +160,17 @@ static int check_diff_ids(dv_load *l, const davit_descriptor *layers, dv_load_co
     return 0;
 }
 
-static int need_layers(dv_load *l, const davit_manifest *m, const char *of, dv_load_content **contents,
-                       davit_error **err)
+static int need_layers(dv_load *l, image_layers *x, const char *of, davit_error **err)
 {
-    size_t count;
-    const davit_descriptor *layers = davit_manifest_layers(m, &count);
     int r = 0;
-    for (size_t i = 0; r == 0 && i < count; i++)
-        r = need_blob(l, &layers[i], of, &contents[i], err);
+    for (size_t i = 0; r >= 0 && i < x->count; i++) {
+        r = dv_load_locate(l, &x->items[i], &x->contents[i], err);
+        x->absent[i] = r == DV_LOAD_MISSING && dv_layer_is_foreign(x->items[i].media_type);
+        if (r == DV_LOAD_MISSING && !x->absent[i])
+            r = lacks(&x->items[i], of, err);
+        if (r > 0)
+            r = dv_load_need(l, &x->items[i], x->contents[i], NULL, err);
+    }
     return r;
 }
 
@@ -188,16 +217,12 @@ static int get_config(dv_load *l, const davit_manifest *m, dv_load_content *cont
 static int add_image(dv_load *l, const davit_descriptor *desc, const davit_manifest *m, const place *p,
                      davit_error **err)
 {
-    size_t count;
-    const davit_descriptor *layers = davit_manifest_layers(m, &count);
     DV_AUTOPTR(davit_image_config) config = NULL;
-    DV_AUTOFREE dv_load_content **contents = dv_new_array(dv_load_content *, count);
-    dv_load_content *config_content;
-    if (!contents)
-        return dv_error_oom(err);
-    int r = need_blob(l, davit_manifest_config(m), desc->digest.text, &config_content, err);
+    DV_AUTO(image_layers) layers = {0};
+    dv_load_content *content;
+    int r = need_blob(l, davit_manifest_config(m), desc->digest.text, &content, err);
     if (r == 0)
-        r = get_config(l, m, config_content, &config, err);
+        r = get_config(l, m, content, &config, err);
     if (r < 0)
         return r;
     const davit_platform *platform = config ? davit_image_config_platform(config) : NULL;
@@ -206,9 +231,11 @@ static int add_image(dv_load *l, const davit_descriptor *desc, const davit_manif
     if (p->depth == 0 && platform)
         r = dv_load_check_system(l, platform, err);
     if (r == 0)
-        r = need_layers(l, m, desc->digest.text, contents, err);
+        r = image_layers_init(&layers, m, err);
+    if (r == 0)
+        r = need_layers(l, &layers, desc->digest.text, err);
     if (r == 0 && config)
-        r = check_diff_ids(l, layers, contents, count, config, err);
+        r = check_diff_ids(l, &layers, config, err);
     if (p->platform && !davit_platform_is_empty(p->platform))
         platform = p->platform;
     if (r == 0)

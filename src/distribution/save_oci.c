@@ -5,6 +5,7 @@
 #include "distribution/save_private.h"
 
 #include "archive/oci_layout.h"
+#include "distribution/layer_read.h"
 #include "oci/media_type.h"
 #include "oci/reference.h"
 #include "store/content_store.h"
@@ -38,14 +39,6 @@ static bool is_followed(const davit_descriptor *entry)
     return kind == DV_MEDIA_MANIFEST || kind == DV_MEDIA_INDEX;
 }
 
-/* A layer that may be somewhere else by its nature. */
-static bool is_foreign(const davit_descriptor *layer)
-{
-    return dv_str_equal(layer->media_type, DV_MEDIA_TYPE_DOCKER_FOREIGN) ||
-           dv_str_equal(layer->media_type, DV_MEDIA_TYPE_DOCKER_FOREIGN_GZIP) ||
-           strstr(layer->media_type, ".nondistributable.");
-}
-
 static int has(const oci *o, const davit_descriptor *blob, davit_error **err)
 {
     return dv_content_has(o->save->store, &blob->digest, blob->size, err);
@@ -70,7 +63,7 @@ static int image_is_complete(oci *o, const davit_manifest *m, davit_error **err)
     int r = has(o, davit_manifest_config(m), err);
     for (size_t i = 0; r == 1 && i < count; i++) {
         r = has(o, &layers[i], err);
-        r = r == 0 && is_foreign(&layers[i]) ? 1 : r;
+        r = r == 0 && dv_layer_is_foreign(layers[i].media_type) ? 1 : r;
     }
     return r;
 }
@@ -125,7 +118,7 @@ static int add_image(oci *o, const davit_manifest *m, davit_error **err)
     int r = add_blob(o, davit_manifest_config(m), err);
     for (size_t i = 0; r == 0 && i < count; i++) {
         r = has(o, &layers[i], err);
-        if (r == 1 || (r == 0 && !is_foreign(&layers[i])))
+        if (r == 1 || (r == 0 && !dv_layer_is_foreign(layers[i].media_type)))
             r = add_blob(o, &layers[i], err);
     }
     return r;

@@ -450,6 +450,24 @@ int dv_ingest_digest(dv_ingest *i, davit_digest *out, davit_error **err)
     return r;
 }
 
+int dv_ingest_read(const dv_ingest *i, size_t max, dv_buf *out, davit_error **err)
+{
+    uint64_t size = dv_spans_prefix(&i->have);
+    if (size > max)
+        return dv_error_set(err, DAVIT_ETOOBIG, "a document of %llu bytes, at most %zu are allowed",
+                            (unsigned long long)size, max);
+    DV_AUTOFREE char *bytes = malloc((size_t)size + 1);
+    if (!bytes)
+        return dv_error_oom(err);
+    ssize_t n = dv_pread_all(i->fd, bytes, (size_t)size, 0);
+    if (n < 0 || (size_t)n < size)
+        return dv_store_error(i->store, n < 0 ? (int)-n : EIO, "read", i->name, err);
+    dv_buf_reset(out);
+    dv_buf_append(out, bytes, (size_t)size);
+    return out->failed ? dv_error_set(err, out->failed, "no room for a document of %zu bytes", (size_t)size)
+                       : 0;
+}
+
 /* Made once in the life of a store; their names are on disk before any blob relies on them. */
 static int make_blob_directories(const dv_ingest *i, davit_error **err)
 {

@@ -19,6 +19,7 @@
 
 #include "davit/descriptor.h"
 #include "store/store.h"
+#include "util/buf.h"
 
 typedef struct dv_ingest dv_ingest;
 
@@ -83,6 +84,8 @@ void dv_ingest_close(dv_ingest *i);
 int dv_ingest_verify(dv_ingest *i, davit_error **err);
 /* All is written: the digest, after the same checks. */
 int dv_ingest_digest(dv_ingest *i, davit_digest *out, davit_error **err);
+/* A small document that was written in order, back into memory. DAVIT_ETOOBIG beyond max. */
+int dv_ingest_read(const dv_ingest *i, size_t max, dv_buf *out, davit_error **err);
 DV_DEFINE_AUTOPTR(dv_ingest, dv_ingest_close)
 
 /* A small document that is all in memory: open, write, commit; fine when it is there already. */

@@ -415,8 +415,12 @@ static void ingest_open_unknown__learns_its_digest(void **state)
     assert_ok(dv_ingest_open_unknown(f->store, DAVIT_SHA256, DAVIT_SIZE_UNKNOWN, &i, &err));
     assert_ok(dv_ingest_write(i, "hel", 3, &err));
     assert_ok(dv_ingest_write(i, "lo", 2, &err));
+    DV_AUTO(dv_buf) back = DV_BUF_INIT(100);
     assert_ok(dv_ingest_digest(i, &got, &err));
     assert_string_equal(got.text, d.digest.text);
+    assert_ok(dv_ingest_read(i, 5, &back, &err));
+    assert_string_equal(dv_buf_text(&back), "hello");
+    assert_int_equal(dv_ingest_read(i, 4, &back, NULL), DAVIT_ETOOBIG);
     assert_ok(dv_ingest_commit(i, &err));
     expect_blob(f, &d, "hello");
     assert_ok(dv_ingest_open_unknown(f->store, DAVIT_SHA256, 5, &i,

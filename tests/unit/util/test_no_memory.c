@@ -6,10 +6,15 @@
  * shows without a sanitizer as well.
  */
 #include "davit/image_config.h"
+#include "davit/load.h"
+#include "davit/save.h"
 #include "davit/manifest.h"
 #include "davit/progress.h"
 #include "davit/reference.h"
 
+#include "archive/oci_layout.h"
+#include "archive/docker_archive.h"
+#include "archive/archive_names.h"
 #include "archive/compress.h"
 #include "archive/diff_id.h"
 #include "archive/flatten.h"
@@ -961,6 +966,226 @@ static int write_bundle(davit_error **err)
     return r;
 }
 
+#define V1_CONFIG                                                                                   \
+    "{\"os\":\"linux\",\"created\":\"2026-01-02T03:04:05Z\",\"author\":\"a\",\"rootfs\":{\"type\":" \
+    "\"layers\","                                                                                   \
+    "\"diff_ids\":[\"" DIGEST "\"]},\"history\":[{\"created_by\":\"x\"}]}"
+
+static int read_docker_documents(davit_error **err)
+{
+    static const char manifest[] =
+        "[{\"Config\":\"c\",\"RepoTags\":[\"a:1\",\"b:2\"],\"Layers\":[\"x\",\"y\"],\"Parent\":\"p\"}]";
+    static const char repositories[] = "{\"a\":{\"1\":\"" HEX "\",\"2\":\"" HEX "\"}}";
+    static const char v1[] = "{\"id\":\"i\",\"created\":\"t\",\"container_config\":{\"Cmd\":[\"a\",\"b\"]}}";
+    DV_AUTO(dv_docker_manifest) m = {0};
+    DV_AUTO(dv_docker_repositories) tags = {0};
+    DV_AUTO(dv_buf) config = DV_BUF_INIT(1u << 20);
+    dv_v1_image images[2] = {{.bytes = v1, .size = sizeof(v1) - 1}, {.bytes = v1, .size = sizeof(v1) - 1}};
+    davit_digest_parse(DIGEST, &images[0].diff_id, NULL);
+    images[1].diff_id = images[0].diff_id;
+    int r = dv_docker_manifest_parse(manifest, sizeof(manifest) - 1, &m, err);
+    if (r == 0)
+        r = dv_docker_repositories_parse(repositories, sizeof(repositories) - 1, &tags, err);
+    return r < 0 ? r : dv_v1_images_to_config(images, 2, &config, err);
+}
+
+static int ignore_v1(void *user, const void *bytes, size_t size, davit_error **err)
+{
+    (void)user, (void)bytes, (void)size, (void)err;
+    return 0;
+}
+
+static int write_docker_documents(davit_error **err)
+{
+    static const char *const tags[] = {"a:1", "b:2"};
+    davit_image_config *config = NULL;
+    DV_AUTO(dv_buf) out = DV_BUF_INIT(1u << 20);
+    int r = davit_image_config_parse(V1_CONFIG, strlen(V1_CONFIG), &config, err);
+    if (r < 0)
+        return r;
+    size_t count;
+    bool valid;
+    const dv_docker_layer layer = {.diff_id = davit_image_config_diff_ids(config, &count)[0], .size = 7};
+    const dv_docker_image image = {config, &layer, 1, tags, 2};
+    r = dv_docker_manifest_format(&image, 1, &out, err);
+    if (r == 0)
+        r = dv_docker_repositories_format(&image, 1, &out, err);
+    if (r == 0)
+        r = dv_docker_oci_manifest_format(&image, &out, err);
+    if (r == 0)
+        r = dv_docker_v1_jsons(&image, ignore_v1, NULL, err);
+    if (r == 0)
+        r = dv_docker_parent_is_valid(config, config, &valid, err);
+    davit_image_config_free(config);
+    return r;
+}
+
+static int use_layout_documents(davit_error **err)
+{
+    static const char text[] =
+        "{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"text/odd\",\"digest\":\"" DIGEST
+        "\",\"size\":7,\"annotations\":{"
+        "\"io.containerd.image.name\":\"docker.io/library/a:1\",\"org.opencontainers.image.ref.name\":\"b/"
+        "c\"}}]}";
+    DV_AUTO(dv_oci_layout_index) index = {0};
+    DV_AUTO(dv_buf) out = DV_BUF_INIT(1u << 20);
+    davit_reference *ref = NULL;
+    int r = dv_oci_layout_check(DV_OCI_LAYOUT_TEXT, strlen(DV_OCI_LAYOUT_TEXT), err);
+    if (r == 0)
+        r = dv_oci_layout_index_parse(text, sizeof(text) - 1, &index, err);
+    if (r == 0)
+        r = dv_oci_layout_index_format(index.entries, index.count, &out, err);
+    if (r == 0)
+        r = dv_oci_layout_reference(&index.entries[0], &ref, err);
+    davit_reference_free(ref);
+    if (r == 0) {
+        index.entries[0].image_name = NULL;
+        r = dv_oci_layout_reference(&index.entries[0], &ref, err);
+        if (r == 0)
+            davit_reference_free(ref);
+    }
+    return r;
+}
+
+static int use_archive_names(davit_error **err)
+{
+    DV_AUTOPTR(dv_archive_names) names = dv_archive_names_new(free);
+    void *found;
+    if (!names)
+        return dv_error_oom(err);
+    int r = dv_archive_names_put(names, "a/b", dv_strdup("1"), err);
+    if (r == 0)
+        r = dv_archive_names_put(names, "a/b", dv_strdup("2"), err);
+    if (r == 0)
+        r = dv_archive_names_put_link(names, "c", "a/../d", err);
+    if (r == 0)
+        r = dv_archive_names_put_link(names, "d", "/a", err);
+    return r < 0 ? r : dv_archive_names_find(names, "c/b", &found, err);
+}
+
+/* --- load and save, by a client without threads -------------------------------------------------------------------------- */
+
+static dv_buf loaded_archive = DV_BUF_INIT(4u << 20);
+static char loaded_store[4096]; /* absolute: getcwd() has memory of its own */
+
+typedef struct archive_sink {
+    dv_sink sink;
+    dv_buf *to;
+} archive_sink;
+
+static int keep_bytes(dv_sink *s, const void *bytes, size_t size, davit_error **err)
+{
+    (void)err;
+    dv_buf_append(((archive_sink *)s)->to, bytes, size);
+    return 0;
+}
+
+static void put_file(dv_sink *to, const char *name, const void *bytes, size_t size)
+{
+    const dv_tar_entry e = {
+        .type = DV_TAR_FILE, .name = name, .link = "", .size = size, .mode = 0644, .mtime = {.set = true}};
+    assert_int_equal(dv_tar_write_header(to, &e, NULL), 0);
+    dv_sink_write(to, bytes, size, NULL);
+    dv_tar_write_padding(to, size, NULL);
+}
+
+/* One layer that is too long for memory and a small one, by a link; a tag. */
+static void make_archive(void)
+{
+    static char layer[40000];
+    archive_sink s = {.sink = {.write = keep_bytes}, .to = &loaded_archive};
+    DV_AUTO(dv_buf) config = DV_BUF_INIT(4096);
+    davit_digest long_id, short_id;
+    davit_digest_of(DAVIT_SHA256, layer, sizeof(layer), &long_id, NULL);
+    davit_digest_of(DAVIT_SHA256, layer, 100, &short_id, NULL);
+    dv_buf_printf(&config, "{\"os\":\"linux\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"%s\",\"%s\"]}}",
+                  long_id.text, short_id.text);
+    static const char manifest[] = "[{\"Config\":\"c\",\"RepoTags\":[\"a:1\"],\"Layers\":[\"1\",\"l/2\"]}]";
+    const dv_tar_entry link = {
+        .type = DV_TAR_SYMLINK, .name = "l/2", .link = "../2", .mode = 0777, .mtime = {.set = true}};
+    put_file(&s.sink, "1", layer, sizeof(layer));
+    put_file(&s.sink, "2", layer, 100);
+    assert_int_equal(dv_tar_write_header(&s.sink, &link, NULL), 0);
+    put_file(&s.sink, "c", config.data, config.size);
+    put_file(&s.sink, "manifest.json", manifest, sizeof(manifest) - 1);
+    assert_int_equal(dv_tar_write_end(&s.sink, NULL), 0);
+}
+
+static int read_archive(void *bytes, size_t size, size_t *out_size, void *user_data)
+{
+    size_t *at = user_data, n = loaded_archive.size - *at;
+    n = n < size ? n : size;
+    memcpy(bytes, loaded_archive.data + *at, n);
+    *at += n;
+    *out_size = n;
+    return 0;
+}
+
+static void end_client(davit_client *c)
+{
+    if (c->extension_free)
+        c->extension_free(atomic_load(&c->extension));
+}
+
+static int load_archive(davit_error **err)
+{
+    davit_client c = {.store_dir = loaded_store};
+    size_t at = 0;
+    int r = davit_load(&c, read_archive, &at, NULL, NULL, err);
+    end_client(&c);
+    return r;
+}
+
+static int drop_piece(const void *bytes, size_t size, void *user_data)
+{
+    (void)bytes;
+    *(size_t *)user_data += size;
+    return 0;
+}
+
+static int save_as(davit_save_format format, davit_error **err)
+{
+    static const char *const names[] = {"a", "a:1"};
+    davit_client c = {.store_dir = loaded_store, .flags = DAVIT_CLIENT_STORE_READ_ONLY};
+    davit_save_options options = DAVIT_SAVE_OPTIONS_INIT;
+    size_t size = 0;
+    options.format = format;
+    int r = davit_save(&c, names, 2, &options, drop_piece, &size, err);
+    end_client(&c);
+    return r;
+}
+
+static int save_docker(davit_error **err)
+{
+    return save_as(DAVIT_SAVE_DOCKER, err);
+}
+
+static int save_oci(davit_error **err)
+{
+    return save_as(DAVIT_SAVE_OCI, err);
+}
+
+static void image_archives__survive_any_failure(void **state)
+{
+    char folder[] = "test-no-memory-XXXXXX";
+    char *before = get_current_dir_name();
+    assert_non_null(mkdtemp(folder));
+    snprintf(loaded_store, sizeof(loaded_store), "%s/%s/store", before, folder);
+    make_archive();
+    run_case("docker documents", read_docker_documents, 0);
+    run_case("docker documents to write", write_docker_documents, 0);
+    run_case("layout documents", use_layout_documents, 0);
+    run_case("names of an archive", use_archive_names, 0);
+    run_case("load", load_archive, 0);
+    assert_int_equal(load_archive(NULL), 0);
+    run_case("save", save_docker, 0);
+    run_case("save as a layout", save_oci, 0);
+    dv_buf_clear(&loaded_archive);
+    assert_int_equal(dv_remove_tree(AT_FDCWD, folder, NULL), 0);
+    __real_free(before); /* the C library's */
+    assert_nothing_wrong();
+}
+
 static void above__survives_any_failure(void **state)
 {
     run_case("user of a bundle", find_bundle_user, 0);
@@ -985,7 +1210,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values__survive_any_failure), cmocka_unit_test(net__survives_any_failure),
         cmocka_unit_test(auth__survives_any_failure),  cmocka_unit_test(archive__survives_any_failure),
-        cmocka_unit_test(above__survives_any_failure),
+        cmocka_unit_test(above__survives_any_failure), cmocka_unit_test(image_archives__survive_any_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
