@@ -114,10 +114,11 @@ def test_kill_9_at_100_random_points(fresh, images):
             assert run.wait().code in statuses
             took[key] = time.monotonic() - started
             continue
-        time.sleep(rng.uniform(0, 0.8 * took[key]))
+        time.sleep(rng.uniform(0, took[key]))
         hit = run.alive
         run.kill()
         kills += hit
+        took[key] *= 1.1 if hit else 0.7  # how long it takes depends on what else this machine does
         assert damage(davit) == [], words
         again = davit.run(*words)
         assert again.code in statuses, str(again)
