@@ -2,8 +2,9 @@
  * store/db.c - see db.h. Decides how SQLite is opened, what its errors mean to us, and the schema; what the rows mean is
  * for the files beside it.
  *
- * WAL, so that readers never wait. A transaction is synchronous=FULL unless it says otherwise. The layout version is
- * user_version; a database of version 0 is new and gets the schema.
+ * WAL, so that readers never wait. A transaction is synchronous=FULL unless it says otherwise. The version of the schema is
+ * user_version; a database of an older one, 0 when it is new, takes the steps that it lacks in one transaction. It counts apart from
+ * the version of the layout, which is the directories'.
  */
 #include "store/db.h"
 
@@ -29,7 +30,7 @@
  * code that inflated that very blob here. lease, lease_blob: what running processes want kept. blob_access: when a blob
  * was last used.
  */
-static const char schema[] =
+static const char schema_1[] =
     "CREATE TABLE reference (reference TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL, media_type TEXT NOT "
     "NULL,"
     " digest TEXT NOT NULL, size INTEGER NOT NULL, updated_at INTEGER NOT NULL) WITHOUT ROWID;"
@@ -50,7 +51,31 @@ static const char schema[] =
     "CREATE INDEX lease_blob_blob ON lease_blob (blob);"
     "CREATE TABLE blob_access (blob TEXT NOT NULL PRIMARY KEY, accessed_at INTEGER NOT NULL) WITHOUT ROWID;"
     "PRAGMA user_version = 1;";
-_Static_assert(DV_STORE_LAYOUT_VERSION == 1, "the schema sets user_version");
+
+/*
+ * blob_source gets the HMAC that tells whose credentials saw it (push.md 5), '' for nobody's. layer: unpacked layers, each with the
+ * blob that it was made from; size: of the tar's files; disk_size: bytes that the tree takes. layer_reference: who holds
+ * one: a lease. upload_session: uploads that were begun and not ended; sent: bytes that the registry has acknowledged.
+ */
+static const char schema_2[] =
+    "CREATE TABLE blob_source_2 (id INTEGER PRIMARY KEY, blob TEXT NOT NULL, repository TEXT NOT NULL,"
+    " hmac TEXT NOT NULL DEFAULT '', UNIQUE (blob, repository, hmac));"
+    "INSERT INTO blob_source_2 (id, blob, repository) SELECT id, blob, repository FROM blob_source;"
+    "DROP TABLE blob_source;"
+    "ALTER TABLE blob_source_2 RENAME TO blob_source;"
+    "CREATE INDEX diff_id_diff_id ON diff_id (diff_id);"
+    "CREATE TABLE layer (chain TEXT NOT NULL PRIMARY KEY, parent TEXT NOT NULL, diff_id TEXT NOT NULL,"
+    " blob TEXT NOT NULL, media_type TEXT NOT NULL, descriptor TEXT NOT NULL, depth INTEGER NOT NULL,"
+    " size INTEGER NOT NULL, disk_size INTEGER NOT NULL, created_at INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX layer_parent ON layer (parent);"
+    "CREATE TABLE layer_reference (lease TEXT NOT NULL, chain TEXT NOT NULL, count INTEGER NOT NULL,"
+    " PRIMARY KEY (lease, chain)) WITHOUT ROWID;"
+    "CREATE TABLE upload_session (repository TEXT NOT NULL, blob TEXT NOT NULL, url TEXT NOT NULL,"
+    " sent INTEGER NOT NULL, updated_at INTEGER NOT NULL, PRIMARY KEY (repository, blob)) WITHOUT ROWID;"
+    "PRAGMA user_version = 2;";
+
+static const char *const schema_steps[] = {schema_1, schema_2};
+#define SCHEMA_VERSION ((int)(sizeof(schema_steps) / sizeof(schema_steps[0])))
 
 struct dv_rows {
     dv_rows *next;
@@ -206,18 +231,26 @@ static int make_wal(dv_db *db, davit_error **err)
     return result == SQLITE_OK ? 0 : failure(db, result, err);
 }
 
-/* Several processes may arrive here at once: the first one makes it, the others see the version under the lock. */
-static int make_schema(dv_db *db, davit_error **err)
+/* From this version to ours. */
+static int take_steps(dv_db *db, int version, davit_error **err)
 {
-    int version = 0;
-    int r = make_wal(db, err);
+    int r = 0;
+    for (int i = version; r == 0 && i < SCHEMA_VERSION; i++)
+        r = execute(db, schema_steps[i], err);
+    return r;
+}
+
+/* Several processes may arrive here at once: the first one makes it, the others see the version under the lock. */
+static int make_schema(dv_db *db, int version, davit_error **err)
+{
+    int r = version == 0 ? make_wal(db, err) : 0;
     if (r == 0)
         r = execute(db, "BEGIN IMMEDIATE", err);
     if (r < 0)
         return r;
     r = read_user_version(db, &version, err);
-    if (r == 0 && version == 0)
-        r = execute(db, schema, err);
+    if (r == 0)
+        r = take_steps(db, version, err);
     if (r == 0)
         return execute(db, "COMMIT", err);
     execute(db, "ROLLBACK", NULL);
@@ -229,24 +262,31 @@ static int open_memory(dv_db *db, davit_error **err)
     close_connection(db);
     int result = sqlite3_open_v2(":memory:", &db->sqlite,
                                  SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
-    return result == SQLITE_OK ? execute(db, schema, err) : failure(db, result, err);
+    return result == SQLITE_OK ? take_steps(db, 0, err) : failure(db, result, err);
 }
 
 static int check_schema(dv_db *db, bool may_make, davit_error **err)
 {
     int version = 0;
     int r = read_user_version(db, &version, err);
-    if (r == 0 && version == 0 && may_make) {
-        r = make_schema(db, err);
+    if (r == 0 && version < SCHEMA_VERSION && may_make) {
+        r = make_schema(db, version, err);
         if (r == 0)
             r = read_user_version(db, &version, err);
     }
-    if (r == 0 && version == 0 && !may_make)
+    if (r < 0)
+        return r;
+    if (version == 0 && !may_make)
         return open_memory(db, err); /* its maker has not come to the schema yet: nothing was recorded */
-    if (r == 0 && version > DV_STORE_LAYOUT_VERSION)
-        r = dv_error_set(err, DAVIT_ESTORE, "%s/" DB_NAME " has version %d, made by a newer davit",
-                         db->store_path, version);
-    return r;
+    if (version > SCHEMA_VERSION)
+        return dv_error_set(err, DAVIT_ESTORE, "%s/" DB_NAME " has version %d, made by a newer davit",
+                            db->store_path, version);
+    if (version < SCHEMA_VERSION) /* nothing may be written here */
+        return dv_error_set(err, DAVIT_ESTORE,
+                            "%s/" DB_NAME " has version %d, made by an older davit: a command that may write "
+                            "there, such as \"davit tag\", brings it up to date",
+                            db->store_path, version);
+    return 0;
 }
 
 /* 0 when there is no such file. */

@@ -95,7 +95,7 @@ static void db_open__refuses_what_is_newer_or_no_database(void **state)
     {
         DV_AUTO(dv_db_tx) tx = DV_DB_TX_INIT;
         assert_ok(dv_db_begin(f->store->db, DV_DB_WRITE, &tx, &err));
-        assert_ok(dv_db_run(f->store->db, "PRAGMA user_version = 2", NULL, 0, &err));
+        assert_ok(dv_db_run(f->store->db, "PRAGMA user_version = 99", NULL, 0, &err));
         assert_ok(dv_db_commit(&tx, &err));
     }
     DV_AUTOPTR(dv_store) s = NULL;
@@ -161,6 +161,53 @@ static void db_open__a_reader_takes_a_database_without_schema_as_empty(void **st
     assert_int_equal(count_rows(reader->db), 0);
 }
 
+/* What version 1 of the schema had where version 2 has something else. */
+static const char *const back_to_version_1[] = {
+    "DROP TABLE blob_source",
+    "CREATE TABLE blob_source (id INTEGER PRIMARY KEY, blob TEXT NOT NULL, repository TEXT NOT NULL,"
+    " UNIQUE (blob, repository))",
+    "DROP INDEX diff_id_diff_id",
+    "DROP TABLE layer",
+    "DROP TABLE layer_reference",
+    "DROP TABLE upload_session",
+    "INSERT INTO blob_source (id, blob, repository) VALUES (7, 'sha256:aa', 'docker.io/library/old')",
+    "PRAGMA user_version = 1",
+};
+
+static void db_open__an_older_schema_is_brought_up_to_date(void **state)
+{
+    fixture *f = *state;
+    davit_error *err = NULL;
+    for (size_t i = 0; i < sizeof(back_to_version_1) / sizeof(back_to_version_1[0]); i++) {
+        DV_AUTO(dv_db_tx) tx = DV_DB_TX_INIT;
+        assert_ok(dv_db_begin(f->store->db, DV_DB_WRITE, &tx, &err));
+        assert_ok(dv_db_run(f->store->db, back_to_version_1[i], NULL, 0, &err));
+        assert_ok(dv_db_commit(&tx, &err));
+    }
+    dv_store_unref(f->store);
+    f->store = NULL;
+
+    DV_AUTOPTR(dv_store) reader = NULL;
+    assert_ok(dv_store_open(f->path, DV_STORE_READ_ONLY, &reader, &err));
+    assert_int_equal(dv_db_open(reader->db, &err), DAVIT_ESTORE);
+    assert_non_null(strstr(davit_error_message(err), "made by an older davit"));
+    davit_error_free(err);
+    err = NULL;
+
+    assert_ok(dv_store_open(f->path, 0, &f->store, &err));
+    DV_AUTO(dv_db_tx) tx = DV_DB_TX_INIT;
+    assert_ok(dv_db_begin(f->store->db, DV_DB_READ, &tx, &err));
+    DV_AUTOPTR(dv_rows) rows = NULL;
+    assert_ok(dv_db_query(
+        f->store->db, "SELECT repository, hmac, (SELECT count(*) FROM layer) FROM blob_source WHERE id = 7",
+        NULL, 0, &rows, &err));
+    assert_int_equal(dv_rows_next(rows, &err), 1);
+    assert_string_equal(dv_rows_text(rows, 0), "docker.io/library/old");
+    assert_string_equal(dv_rows_text(rows, 1), "");
+    assert_int_equal(dv_rows_integer(rows, 2), 0);
+    assert_int_equal(dv_db_open(reader->db, &err), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -170,6 +217,7 @@ int main(void)
         store_test(db_open__refuses_what_is_newer_or_no_database),
         store_test(db_tx__a_full_disk_is_said_and_loses_nothing),
         store_test(db_open__a_reader_takes_a_database_without_schema_as_empty),
+        store_test(db_open__an_older_schema_is_brought_up_to_date),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
