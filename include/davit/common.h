@@ -1,5 +1,5 @@
 /*
- * davit/common.h - what every public header needs: export marks, sizes, the version.
+ * davit/common.h - what every public header needs: export marks, sizes, how bytes are handed in, the version.
  *
  * Every other public header includes this one, compiles alone, and is valid C99 and C++.
  */
@@ -35,6 +35,9 @@
 #define DAVIT_SIZE_UNKNOWN UINT64_MAX
 
 DAVIT_BEGIN_DECLS
+
+/** Gives the next piece of what is read: 0 and *out_size, 0 at the end; or a negative davit_code, which ends the call that reads. */
+typedef int (*davit_read_fn)(void *bytes, size_t size, size_t *out_size, void *user_data);
 
 /**
  * The version of the library that is running, as "0.1.0"; DAVIT_VERSION is that of the headers.

@@ -9,6 +9,7 @@
 #include <davit/digest.h>
 #include <davit/error.h>
 #include <davit/image_config.h>
+#include <davit/layer.h>
 #include <davit/load.h>
 #include <davit/log.h>
 #include <davit/manifest.h>

@@ -38,9 +38,6 @@ typedef struct davit_load_result {
     uint32_t tag_count;   /**< tags set */
 } davit_load_result;
 
-/** Gives the next piece of an archive: 0 and *out_size, 0 at the end; or a negative davit_code that ends the load. */
-typedef int (*davit_read_fn)(void *bytes, size_t size, size_t *out_size, void *user_data);
-
 /**
  * Load an archive: a docker-archive as `docker save`, davit or skopeo write it, old ones with a directory for each layer, an OCI archive, or
  * both in one; plain or compressed by gzip, zstd, xz or bzip2. It is read once, from the first byte to the last, and goes nowhere but into

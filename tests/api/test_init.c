@@ -76,6 +76,9 @@ int main(void)
     CHECK_EMPTY(davit_index_info, DAVIT_INDEX_INFO_INIT);
     CHECK_EMPTY(davit_repository_info, DAVIT_REPOSITORY_INFO_INIT);
     CHECK_EMPTY(davit_service_config, DAVIT_SERVICE_CONFIG_INIT);
+    CHECK_EMPTY(davit_layer_stream, DAVIT_LAYER_STREAM_INIT);
+    CHECK_EMPTY(davit_push_layer, DAVIT_PUSH_LAYER_INIT);
+    CHECK_EMPTY(davit_layer_provider, DAVIT_LAYER_PROVIDER_INIT);
     if (strcmp(davit_version(), DAVIT_VERSION) != 0) {
         printf("davit_version() is %s, the headers say %s\n", davit_version(), DAVIT_VERSION);
         failed = 1;
