@@ -5,6 +5,7 @@
 #include "distribution/load_private.h"
 
 #include "archive/docker_archive.h"
+#include "oci/image_config.h"
 #include "store/content_store.h"
 
 #include <string.h>
@@ -84,7 +85,9 @@ static int take_item(dv_load *l, const dv_docker_item *item, davit_digest *out_i
     if (r < 0)
         return r;
     *out_id = *davit_image_config_id(config);
-    r = dv_load_check_system(l, davit_image_config_platform(config), err);
+    r = dv_image_config_check_history(config, err);
+    if (r == 0)
+        r = dv_load_check_system(l, davit_image_config_platform(config), err);
     if (r < 0 || !dv_load_platform_fits(l, davit_image_config_platform(config)))
         return r;
     return add_item(l, item, config, err);

@@ -8,6 +8,7 @@
 
 #include "archive/oci_layout.h"
 #include "distribution/layer_read.h"
+#include "oci/image_config.h"
 #include "oci/media_type.h"
 #include "oci/reference.h"
 #include "store/content_store.h"
@@ -230,6 +231,8 @@ static int add_image(dv_load *l, const davit_descriptor *desc, const davit_manif
         return 0;
     if (p->depth == 0 && platform)
         r = dv_load_check_system(l, platform, err);
+    if (r == 0 && p->depth == 0 && config) /* below an index they are content (DESIGN 6) */
+        r = dv_image_config_check_history(config, err);
     if (r == 0)
         r = image_layers_init(&layers, m, err);
     if (r == 0)

@@ -8,7 +8,7 @@
 #include "distribution/document.h"
 #include "distribution/endpoint_loop.h"
 #include "distribution/pull_private.h"
-#include "davit/image_config.h"
+#include "oci/image_config.h"
 #include "oci/manifest.h"
 #include "oci/media_type.h"
 #include "store/image_store.h"
@@ -378,6 +378,9 @@ static int check_config(const dv_pull *p, dv_wanted_image *image, davit_error **
     davit_image_config_diff_ids(config, &diff_id_count);
     if (layer_count != diff_id_count)
         return dv_error_set(err, DAVIT_EFORMAT, "layers from manifest don't match image configuration");
+    r = dv_image_config_check_history(config, err);
+    if (r < 0)
+        return r;
     if (davit_platform_is_empty(&image->platform))
         image->platform = *platform;
     return 0;

@@ -3,7 +3,7 @@
  * image config; what the image runs stays in the bytes. Whether the layers fit the manifest, and the OS
  * this machine, is the caller's.
  */
-#include "davit/image_config.h"
+#include "oci/image_config.h"
 
 #include "util/json.h"
 #include "util/str.h"
@@ -262,4 +262,14 @@ const davit_history_entry *davit_image_config_history(const davit_image_config *
 {
     *out_count = config->history_count;
     return config->history;
+}
+
+int dv_image_config_check_history(const davit_image_config *config, davit_error **err)
+{
+    size_t made = 0;
+    for (size_t i = 0; i < config->history_count; i++)
+        made += !config->history[i].empty_layer;
+    if (made > config->diff_id_count)
+        return dv_error_set(err, DAVIT_EFORMAT, "too many non-empty layers in History section");
+    return 0;
 }

@@ -7,10 +7,13 @@
 
 #include <string.h>
 
+/* One without a list is no index, whatever it is (threats B3); a list that is null is what some write of an empty one. */
 int dv_index_parse(davit_manifest *m, const dv_json *document, davit_error **err)
 {
     static const dv_json_field fields[] = {{"manifests", DV_FIELD_ARRAY, 0, false}, {0}};
     const dv_json *entries = NULL;
+    if (!dv_json_get(document, "manifests"))
+        return dv_error_set(err, DAVIT_EFORMAT, "index: \"manifests\" is missing");
     int r = dv_json_decode(document, fields, &entries, err);
     return r < 0 ? dv_error_wrap(err, r, "index") : dv_manifest_parse_items(m, entries, "manifest", err);
 }

@@ -493,6 +493,16 @@ def test_standard_input_is_a_pipe_that_ends_early_or_never(davit):
     assert "demo/app:1.0" not in names(davit)
 
 
+def test_more_steps_than_layers(davit, tmp_path):
+    """store.md 3: refused when the image is recorded, of a manifest.json and of an index.json."""
+    steps = [{"created_by": str(i)} for i in range(3)]
+    archive, _ = docker_archive(layers(2), config=config_of(layers(2), history=steps))
+    assert "too many non-empty layers in History section" in refused(davit, archive.bytes(), 1)
+    layout = oci.Layout.create(tmp_path / "odd")
+    layout.tag("demo/odd:1", layout.add_image([oci.noise_layer("odd", 1000)], history=steps))
+    assert "too many non-empty layers in History section" in refused(davit, oci_archive(layout).bytes(), 1)
+
+
 def test_no_such_file_and_no_archive(davit, tmp_path):
     assert "nowhere.tar" in davit.fails(3, "load", "-i", tmp_path / "nowhere.tar").error
     (tmp_path / "empty").mkdir()

@@ -305,8 +305,11 @@ def test_history_of_layers_and_steps_that_do_not_pair(davit, tmp_path):
             layers = [oci.noise_layer(name, 1000), oci.noise_layer(name + "2", 1000)]
             layout.tag(name, layout.add_image(layers[:1] if name == "empty" else layers, history=history))
             registry.add_image(layout, name, f"demo/{name}:1.0")
-            davit(*FAST, "pull", f"{registry.host}/demo/{name}:1.0")
         ref = f"{registry.host}/demo/%s:1.0"
+        error = davit.fails(1, *FAST, "pull", ref % "more").error
+        assert "too many non-empty layers in History section" in error
+        for name in ("empty", "fewer"):
+            davit(*FAST, "pull", ref % name)
         steps = davit("history", "--json", ref % "empty").json
         assert [s["CreatedBy"] for s in steps] == [long, "one"]
         assert steps[0]["Size"] == 0 and steps[1]["Size"] > 1000 and steps[0]["Comment"] == "c"
@@ -314,8 +317,20 @@ def test_history_of_layers_and_steps_that_do_not_pair(davit, tmp_path):
         assert "RUN " + "ä" * 40 + "…" in table and "ä" * 41 not in table
         assert "RUN " + "ä" * 60 + " end" in davit("history", "--no-trunc", ref % "empty").text
         assert [s["CreatedBy"] for s in davit("history", "--json", ref % "fewer").json] == ["", ""]
-        error = davit.fails(1, "history", ref % "more").error
-        assert "too many non-empty layers in History section" in error
+
+
+def test_history_of_a_child_that_was_moved_as_content(davit, tmp_path):
+    """What is no longer checked of it when it comes, is when it is asked for."""
+    layout = oci.Layout.create(tmp_path / "odd")
+    child = layout.add_image([oci.noise_layer("c", 1000)], history=[{"created_by": str(i)} for i in range(2)])
+    child["platform"] = {"architecture": oci.HOST_ARCH, "os": "linux"}
+    layout.tag("index", layout.add_index([child]))
+    with FaultyRegistry() as registry:
+        registry.add_image(layout, "index", "demo/index:1.0")
+        ref = f"{registry.host}/demo/index:1.0"
+        assert "too many non-empty" in davit.fails(1, *FAST, "pull", ref).error
+        davit(*FAST, "pull", "--all-platforms", ref)
+        assert "too many non-empty layers in History section" in davit.fails(1, "history", ref).error
 
 
 # ---- fsck ----------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 /* Unit tests of oci/image_config.c: store.md 1, pull.md 6, threats B4, C1-C3. */
-#include "davit/image_config.h"
+#include "oci/image_config.h"
 
 #include "util/error.h"
 
@@ -140,6 +140,32 @@ static void image_config_history__lists_what_is_there(void **state)
     }
 }
 
+static void image_config_check_history__layers_are_enough_for_the_steps(void **state)
+{
+    static const struct {
+        const char *history;
+        int code;
+    } rows[] = {
+        {"null", 0},
+        {"[]", 0},
+        {"[{}]", 0},
+        {"[{\"empty_layer\":true},{},{\"empty_layer\":true}]", 0},
+        {"[{},{}]", DAVIT_EFORMAT},
+        {"[{},{\"empty_layer\":false}]", DAVIT_EFORMAT},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        DV_AUTO(dv_buf) text = DV_BUF_INIT(4096);
+        DV_AUTOPTR(davit_image_config) c = NULL;
+        DV_AUTOPTR(davit_error) err = NULL;
+        dv_buf_printf(&text, "{" ROOTFS ",\"history\":%s}", rows[i].history);
+        assert_int_equal(davit_image_config_parse(text.data, text.size, &c, NULL), 0);
+        if (dv_image_config_check_history(c, &err) != rows[i].code)
+            fail_msg("%s", rows[i].history);
+        if (rows[i].code)
+            assert_string_equal(davit_error_message(err), "too many non-empty layers in History section");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +173,7 @@ int main(void)
         cmocka_unit_test(image_config_parse__what_is_refused),
         cmocka_unit_test(image_config_parse__bytes_and_layers_have_ceilings),
         cmocka_unit_test(image_config_history__lists_what_is_there),
+        cmocka_unit_test(image_config_check_history__layers_are_enough_for_the_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

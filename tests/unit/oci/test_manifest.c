@@ -88,7 +88,7 @@ static void manifest_parse__parts_of_an_oci_manifest(void **state)
 
 static void manifest_parse__absent_parts_are_null(void **state)
 {
-    static const char image[] = "{" CONFIG "}", index[] = "{}";
+    static const char image[] = "{" CONFIG "}", index[] = "{\"manifests\":null}";
     DV_AUTOPTR(davit_manifest) m = NULL;
     DV_AUTOPTR(davit_manifest) n = NULL;
     size_t count = 1;
@@ -100,6 +100,8 @@ static void manifest_parse__absent_parts_are_null(void **state)
     assert_null(davit_manifest_artifact_type(m));
     assert_int_equal(davit_manifest_parse(index, strlen(index), INDEX, &n, NULL), 0);
     assert_null(davit_manifest_config(n));
+    davit_manifest_entries(n, &count);
+    assert_int_equal(count, 0);
 }
 
 /* Content-Type, document, error; NULL: it is parsed. */
@@ -190,7 +192,10 @@ static void manifest_parse__detection_rules(void **state)
         {NULL, "{" CONFIG "," MT("") "}"},
         {NULL, "{" CONFIG ",\"mediaType\":null}"},
         {NULL, "{" MANIFESTS "}"},
-        {NULL, "{}"},
+        {NULL, "{\"manifests\":[]}"},
+        {NULL, "{\"manifests\":null}"},
+        {NULL, "{}", "index: \"manifests\" is missing", DAVIT_EFORMAT},
+        {NULL, "{\"schemaVersion\":2}", "index: \"manifests\" is missing", DAVIT_EFORMAT},
         {NULL, "{" CONFIG "," MANIFESTS "}", "media-type: cannot determine", DAVIT_EFORMAT},
         {NULL, "{" CONFIG ",\"manifests\":null}", "media-type: cannot determine", DAVIT_EFORMAT},
         {NULL, "{" CONFIG ",\"fsLayers\":[]}", "media-type: cannot determine", DAVIT_EFORMAT},
@@ -285,7 +290,7 @@ static void manifest_parse__bytes_and_layers_have_ceilings(void **state)
     DV_AUTOPTR(davit_manifest) m = NULL;
     DV_AUTOPTR(davit_manifest) n = NULL;
     memset(spaces, ' ', DAVIT_MANIFEST_MAX + 1);
-    memcpy(spaces, "{}", 2);
+    memcpy(spaces, "{\"manifests\":[]}", 16);
     assert_int_equal(davit_manifest_parse(spaces, DAVIT_MANIFEST_MAX, INDEX, &m, NULL), 0);
     assert_int_equal(davit_manifest_parse(spaces, DAVIT_MANIFEST_MAX + 1, INDEX, &n, NULL), DAVIT_ETOOBIG);
     assert_int_equal(davit_manifest_parse(spaces, DAVIT_MANIFEST_MAX + 1, "text/html", &n, NULL),
