@@ -332,6 +332,12 @@ dv_pipeline_progress dv_pipeline_get_progress(dv_pipeline *p)
     };
 }
 
+int dv_pipeline_failure(const dv_pipeline *p, size_t *out_layer)
+{
+    *out_layer = p->failed_layer;
+    return p->result;
+}
+
 int dv_pipeline_result(dv_pipeline *p, size_t *out_layer, davit_error **err)
 {
     if (out_layer)

@@ -53,6 +53,8 @@ bool dv_pipeline_ended(dv_pipeline *p, int timeout_ms);
 /* Whether a stage has failed, so that it is about to end. Threads: any. */
 bool dv_pipeline_has_failed(const dv_pipeline *p);
 dv_pipeline_progress dv_pipeline_get_progress(dv_pipeline *p);
+/* The code that it failed with, 0 without a failure, and the layer as below. After it has ended or was stopped. */
+int dv_pipeline_failure(const dv_pipeline *p, size_t *out_layer);
 /* How it ended. *out_layer, when not NULL: the layer that failed, count for none. Moves the error. Threads: the owner's. */
 int dv_pipeline_result(dv_pipeline *p, size_t *out_layer, davit_error **err);
 /* After a success. Borrowed. */

@@ -188,6 +188,7 @@ static int wait_for_all(fetch *f, davit_error **err)
 static int prepare(fetch *f, dv_registry *reg, bool quiet, davit_error **err)
 {
     const dv_wanted *w = f->wanted;
+    const dv_pull_follower *follower = f->pull->follower;
     f->events = dv_queue_new();
     f->watches = dv_new_array(dv_watch, w->blob_count);
     f->blob = dv_new_array(size_t, w->blob_count);
@@ -207,6 +208,8 @@ static int prepare(fetch *f, dv_registry *reg, bool quiet, davit_error **err)
         }
         f->watches[f->count] =
             (dv_watch){.events = f->events, .descriptor = blob, .registry = reg, .document = w->is_config[i]};
+        if (follower && !w->is_config[i])
+            f->watches[f->count].growing = follower->growing(follower->user, &blob->digest);
         f->blob[f->count++] = i;
         f->config_left += w->is_config[i];
     }

@@ -20,6 +20,8 @@ typedef struct dv_pull_follower {
     int (*on_image)(void *user, const davit_manifest *manifest);
     int (*on_blob)(void *user, const davit_digest *blob); /* it is in the store now */
     int (*on_turn)(void *user);                           /* now and then, while it waits for blobs */
+    /* Who reads this blob while it is fetched. NULL: nobody. */
+    dv_growing *(*growing)(void *user, const davit_digest *blob);
 } dv_pull_follower;
 
 typedef struct dv_pull {

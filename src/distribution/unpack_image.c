@@ -147,14 +147,21 @@ static void tell(const dv_unpacking *u, size_t layer, const char *action, uint64
     u->options->progress(&event, u->options->user_data);
 }
 
+/* While it is fetched, that is what is told of a layer. */
+static bool is_here(const dv_unpacking *u, size_t layer)
+{
+    return !u->stored || dv_stored_layers_has(u->stored, layer);
+}
+
 static void tell_progress(dv_unpacking *u)
 {
     if (!u->options->progress)
         return;
     const dv_pipeline_progress now = dv_pipeline_get_progress(u->pipeline);
-    for (; u->told_applied < now.applied; u->told_applied++)
+    for (; u->told_applied < now.applied && is_here(u, u->told_applied); u->told_applied++)
         tell(u, u->told_applied, "Unpack complete", 0, /* has_counts= */ false);
-    if (now.reading < u->count && now.read > 0 && (u->told_reading != now.reading || u->told_read != now.read))
+    if (now.reading < u->count && now.read > 0 && is_here(u, now.reading) &&
+        (u->told_reading != now.reading || u->told_read != now.read))
         tell(u, now.reading, "Extracting", now.read, /* has_counts= */ true);
     u->told_reading = now.reading;
     u->told_read = now.read;
@@ -191,12 +198,44 @@ static int explain(const dv_unpacking *u, int r, size_t layer, davit_error **err
     return dv_error_wrap(err, r, "layer %s", blob->digest.text);
 }
 
+void dv_unpacking_drain(dv_unpacking *u)
+{
+    while (!dv_pipeline_ended(u->pipeline, TURN_MS))
+        tell_progress(u);
+}
+
+dv_verdict dv_unpacking_judge(const dv_unpacking *u)
+{
+    size_t layer;
+    bool is_void = false;
+    int r = dv_pipeline_failure(u->pipeline, &layer);
+    if (r == DAVIT_ECANCELLED || r == DAVIT_ENOMEM || r == DAVIT_ENOSPACE)
+        return DV_VERDICT_FINAL; /* whatever was read */
+    size_t last = layer < u->count ? layer + 1 : u->count;
+    for (size_t i = 0; i < last; i++) {
+        bool vouched = dv_stored_layers_vouched(u->stored, i);
+        if (!vouched && !dv_stored_layers_has(u->stored, i))
+            return DV_VERDICT_LATER;
+        is_void = is_void || !vouched;
+    }
+    return is_void ? DV_VERDICT_VOID : DV_VERDICT_FINAL;
+}
+
+int dv_unpacking_again(dv_unpacking *u, davit_error **err)
+{
+    const dv_layer_input input = dv_stored_layers_input(u->stored);
+    dv_pipeline_free(u->pipeline);
+    u->pipeline = NULL;
+    dv_stored_layers_again(u->stored);
+    int r = dv_unpacking_stage(u, err);
+    return r < 0 ? r : dv_unpacking_start(u, &input, err);
+}
+
 int dv_unpacking_wait(dv_unpacking *u, davit_error **err)
 {
     DV_AUTOPTR(davit_error) why = NULL;
     size_t layer;
-    while (!dv_pipeline_ended(u->pipeline, TURN_MS))
-        tell_progress(u);
+    dv_unpacking_drain(u);
     int r = dv_pipeline_result(u->pipeline, &layer, &why);
     if (r < 0) {
         r = explain(u, r, layer, &why);

@@ -52,6 +52,19 @@ int dv_unpacking_set_config(dv_unpacking *u, davit_image_config *config, davit_e
 int dv_unpacking_start(dv_unpacking *u, const dv_layer_input *input, davit_error **err);
 /* Whether there is a failure to be told by dv_unpacking_wait(), now. Tells progress. */
 bool dv_unpacking_turn(dv_unpacking *u);
+/* Tell progress until the pipeline has ended. */
+void dv_unpacking_drain(dv_unpacking *u);
+
+/* What the end of a pipeline that read layers while they were fetched is worth. */
+typedef enum dv_verdict {
+    DV_VERDICT_FINAL, /* all that mattered was the blobs' bytes */
+    DV_VERDICT_LATER, /* a blob that mattered is not here yet */
+    DV_VERDICT_VOID,  /* something else was read: unpack again, from the store */
+} dv_verdict;
+/* After it has ended or was stopped. */
+dv_verdict dv_unpacking_judge(const dv_unpacking *u);
+/* From an empty staging directory, with the layers that are in the store. */
+int dv_unpacking_again(dv_unpacking *u, davit_error **err);
 /* Wait for the end and say what went wrong. */
 int dv_unpacking_wait(dv_unpacking *u, davit_error **err);
 /* From the store: set the config, and let the layers that the store has be read. */

@@ -210,6 +210,7 @@ static void xfer_free(dv_xfer *x)
         x->next->link = x->link;
     give_slot_back(x);
     unlink_waiting(x);
+    dv_growing_unref(x->growing);
     free(x->media_type);
     free(x);
 }
@@ -254,6 +255,7 @@ static dv_xfer *xfer_new(dv_transfers *t, dv_watch *w)
     x->descriptor.media_type = x->media_type;
     x->descriptor.artifact_type = NULL;
     x->document = w->document;
+    x->growing = dv_growing_ref(w->growing);
     x->small = x->descriptor.size < DV_SMALL_BLOB;
     x->state = DV_XFER_DOWNLOADING;
     x->next = t->active;

@@ -9,6 +9,7 @@
 #define DV_DISTRIBUTION_XFER_H
 
 #include "davit/descriptor.h"
+#include "distribution/growing_blob.h"
 #include "registry/registry.h"
 #include "store/store.h"
 
@@ -47,6 +48,7 @@ struct dv_watch {
     const davit_descriptor *descriptor; /* borrowed; its size is known */
     dv_registry *registry;              /* borrowed: where to get it if nobody does yet */
     bool document;                      /* JSON: may come gzipped */
+    dv_growing *growing; /* borrowed; who begins the transfer lets it be read meanwhile. NULL: nobody reads */
     bool ended;
     /* Result, set before the last event: */
     bool transferred; /* bytes came over the network for it */

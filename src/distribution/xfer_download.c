@@ -50,6 +50,7 @@ struct dv_download {
     dv_store *store;
     char *media_type;
     davit_descriptor descriptor; /* own copy: a worker may outlive the transfer */
+    dv_growing *growing;         /* who reads meanwhile */
     dv_strand *strand;
     dv_queue *free_chunks;
     unsigned chunk_count;
@@ -100,7 +101,10 @@ static void download_free(dv_download *d)
     while (d->free_chunks && (node = dv_queue_pop(d->free_chunks, 0)))
         free(node);
     dv_queue_free(d->free_chunks);
+    if (d->ingest)
+        dv_growing_void(d->growing);
     dv_ingest_close(d->ingest);
+    dv_growing_unref(d->growing);
     dv_spans_clear(&d->gaps);
     dv_spans_clear(&d->opened_gaps);
     davit_error_free(d->last_error);
@@ -171,6 +175,8 @@ static void run_open(dv_work *work)
         d->result = dv_ingest_resume(d->ingest, &d->err);
     if (d->result == 0)
         d->result = collect_gaps(d, &d->err);
+    if (d->result == 0 && !d->as_new)
+        dv_growing_begin(d->growing, dv_ingest_offset(d->ingest));
     if (d->result == DAVIT_EBUSY)
         d->peer_size = dv_ingest_peer_size(store, &desc->digest);
     post_done(d);
@@ -258,6 +264,8 @@ static void run_write(dv_work *work)
             d->result = r;
             atomic_store(&d->write_failed, true);
         }
+        if (!d->as_new)
+            dv_growing_advance(d->growing, dv_ingest_offset(d->ingest));
     }
     dv_queue_push(d->free_chunks, &c->work.node);
     if (atomic_exchange(&d->starved, false) && !atomic_exchange(&d->wake_posted, true))
@@ -347,7 +355,10 @@ static void run_reset(dv_work *work)
     atomic_store(&d->write_failed, false);
     davit_error_free(d->err);
     d->err = NULL;
+    dv_growing_void(d->growing);
     d->result = dv_ingest_reset(d->ingest, &d->err);
+    if (d->result == 0 && !d->as_new)
+        dv_growing_begin(d->growing, 0);
     post_done(d);
 }
 
@@ -669,8 +680,14 @@ static void attempt_failed(dv_download *d, int r, davit_error *err)
 static void run_commit(dv_work *work)
 {
     dv_download *d = of_job(work);
-    if (!atomic_load(&d->write_failed))
+    if (!atomic_load(&d->write_failed)) {
+        dv_growing_hide(d->growing);
         d->result = dv_ingest_commit(DV_STEAL(d->ingest), &d->err);
+        if (d->result == 0)
+            dv_growing_commit(d->growing);
+        else
+            dv_growing_void(d->growing);
+    }
     post_done(d);
 }
 
@@ -704,6 +721,8 @@ static void run_close(dv_work *work)
 {
     dv_download *d = of_job(work);
     dv_ingest *ingest = DV_STEAL(d->ingest);
+    if (ingest)
+        dv_growing_void(d->growing);
     if (ingest && d->useless)
         dv_ingest_abort(ingest);
     else
@@ -757,6 +776,7 @@ int dv_download_start(dv_xfer *x, dv_download **out, davit_error **err)
     }
     d->xfer = x;
     d->descriptor = x->descriptor;
+    d->growing = dv_growing_ref(x->growing);
     d->descriptor.media_type = d->media_type;
     d->store = dv_store_ref(x->manager->store);
     d->loop = x->manager->client->loop;

@@ -23,6 +23,7 @@ struct dv_xfer {
     dv_registry *registry; /* borrowed from the watch it began with */
     char *media_type;
     davit_descriptor descriptor; /* own copy */
+    dv_growing *growing;         /* of the watch it began with */
     dv_download *download;       /* NULL while waiting for a slot */
     bool small, document, has_slot, transferred;
     dv_xfer_state state;

@@ -290,6 +290,13 @@ uint64_t dv_ingest_peer_size(dv_store *s, const davit_digest *digest)
     return size;
 }
 
+int dv_ingest_open_peer(dv_store *s, const davit_digest *digest)
+{
+    dv_ingest watched = {.store = s, .digest = *digest};
+    name_it(&watched, /* nameless= */ false);
+    return openat(s->dirfd, watched.name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
+}
+
 /* --- hashing --------------------------------------------------------------------------------------------------------------- */
 
 /* Read back what is finished and not hashed. */

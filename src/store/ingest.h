@@ -44,6 +44,8 @@ int dv_ingest_open_unknown(dv_store *s, davit_digest_algorithm algorithm, uint64
  * another owner's grow; when that owner dies it stops growing and dv_ingest_open() succeeds.
  */
 uint64_t dv_ingest_peer_size(dv_store *s, const davit_digest *digest);
+/* The file of the named ingest, for reading behind its owner, who says how far. -1: there is none. Unlike the owner's it holds no lock. */
+int dv_ingest_open_peer(dv_store *s, const davit_digest *digest);
 
 /* Hash the finished prefix from disk, once, after open. */
 int dv_ingest_resume(dv_ingest *i, davit_error **err);
