@@ -22,6 +22,12 @@ typedef struct davit_descriptor {
     const char *artifact_type; /* NULL when absent */
 } davit_descriptor;
 
+/** One "key": "value" of an annotations object. Both texts are UTF-8 and borrowed. */
+typedef struct davit_annotation {
+    const char *key;
+    const char *value;
+} davit_annotation;
+
 DAVIT_END_DECLS
 
 #endif
