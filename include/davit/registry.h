@@ -108,6 +108,34 @@ typedef int (*davit_tag_fn)(const char *tag, void *user_data);
 DAVIT_API int davit_registry_tags(davit_client *client, const davit_reference *ref, davit_tag_fn fn,
                                   void *user_data, davit_error **err);
 
+#define DAVIT_LIST_OPTIONS_VERSION 1u
+
+/** Which part of a list of names is wanted. */
+typedef struct davit_list_options {
+    uint32_t version; /**< DAVIT_LIST_OPTIONS_VERSION */
+    uint32_t flags;   /**< none yet */
+    uint64_t limit;   /**< at most so many names; 0: all */
+    const char *last; /**< only what comes behind this name, which need not exist; NULL: from the beginning */
+} davit_list_options;
+
+#define DAVIT_LIST_OPTIONS_INIT    \
+    {                              \
+        DAVIT_LIST_OPTIONS_VERSION \
+    }
+
+/**
+ * List a part of the tags of a repository, as davit_registry_tags() lists them all. Where the registry does not know parts, what comes
+ * before is left out here, by the order of bytes.
+ *
+ * @param options  NULL: all
+ *
+ * Limits, errors, threads: as davit_registry_tags(); DAVIT_EINVAL for options
+ * Spec:    registry-v2.md 7; threats A8, C4
+ */
+DAVIT_API int davit_registry_list_tags(davit_client *client, const davit_reference *ref,
+                                       const davit_list_options *options, davit_tag_fn fn, void *user_data,
+                                       davit_error **err);
+
 /** A platform as a registry's document names it, in that spelling; all empty for an index entry without one. */
 typedef struct davit_inspect_platform {
     davit_platform platform;

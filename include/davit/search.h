@@ -4,6 +4,7 @@
 #ifndef DAVIT_SEARCH_H
 #define DAVIT_SEARCH_H
 
+#include <davit/registry.h>
 #include <davit/service.h>
 
 DAVIT_BEGIN_DECLS
@@ -116,6 +117,19 @@ typedef int (*davit_repository_fn)(const char *repository, void *user_data);
  */
 DAVIT_API int davit_registry_catalog(davit_client *client, const char *host, davit_repository_fn fn,
                                      void *user_data, davit_error **err);
+
+/**
+ * List a part of the repositories of a registry, as davit_registry_catalog() lists them all.
+ *
+ * @param host     host[:port]
+ * @param options  NULL: all
+ *
+ * Limits, errors, threads: as davit_registry_catalog(); DAVIT_EINVAL for options
+ * Spec:    registry-v2.md 7; threats A8, C4
+ */
+DAVIT_API int davit_registry_list_repositories(davit_client *client, const char *host,
+                                               const davit_list_options *options, davit_repository_fn fn,
+                                               void *user_data, davit_error **err);
 
 DAVIT_END_DECLS
 

@@ -170,6 +170,7 @@ int davit_registry_get_config(davit_client *client, const davit_reference *ref,
 /* --- tags ------------------------------------------------------------------------------------------------------------- */
 
 typedef struct tags_question {
+    dv_page_part part;
     davit_tag_fn fn;
     void *user_data;
     bool told;        /* some tag was passed on: another endpoint must not repeat it */
@@ -186,7 +187,7 @@ static int tell_tag(const char *tag, void *user_data)
 static int ask_tags(dv_registry *reg, void *user, davit_error **err)
 {
     tags_question *q = user;
-    int r = dv_v2_tag_list(reg, tell_tag, q, err);
+    int r = dv_v2_tag_list_part(reg, &q->part, tell_tag, q, err);
     if (r == 0 || !q->told)
         return r;
     q->why = DV_STEAL(*err);
@@ -196,8 +197,17 @@ static int ask_tags(dv_registry *reg, void *user, davit_error **err)
 int davit_registry_tags(davit_client *client, const davit_reference *ref, davit_tag_fn fn, void *user_data,
                         davit_error **err)
 {
+    return davit_registry_list_tags(client, ref, NULL, fn, user_data, err);
+}
+
+int davit_registry_list_tags(davit_client *client, const davit_reference *ref,
+                             const davit_list_options *options, davit_tag_fn fn, void *user_data,
+                             davit_error **err)
+{
     tags_question q = {.fn = fn, .user_data = user_data};
-    int r = ask(client, ref, ask_tags, &q, err);
+    int r = dv_page_part_read(options, &q.part, err);
+    if (r == 0)
+        r = ask(client, ref, ask_tags, &q, err);
     return q.why ? dv_error_move(err, &q.why, davit_error_code(q.why)) : r;
 }
 

@@ -2,7 +2,6 @@
 #include "registry/v2_catalog.h"
 
 #include "auth/scope.h"
-#include "registry/v2_page.h"
 #include "service/service.h"
 #include "util/str.h"
 
@@ -18,9 +17,11 @@ static bool is_unsupported(const dv_registry *reg, const davit_error *why)
            dv_str_equal(davit_error_registry_code(why), "UNSUPPORTED");
 }
 
-int dv_v2_catalog_list(dv_registry *reg, davit_repository_fn fn, void *user_data, davit_error **err)
+int dv_v2_catalog_list(dv_registry *reg, const dv_page_part *part, davit_repository_fn fn, void *user_data,
+                       davit_error **err)
 {
-    static const dv_page_list list = {.path = "v2/_catalog", .key = "repositories", .what = "catalogue"};
+    const dv_page_list list = {
+        .path = "v2/_catalog", .key = "repositories", .what = "catalogue", .part = *part};
     DV_AUTO(dv_buf) scope = DV_BUF_INIT(DV_SCOPES_TEXT_MAX);
     DV_AUTOPTR(davit_error) why = NULL;
     dv_scope_registry(&scope, "catalog", "*");
@@ -40,14 +41,24 @@ int dv_v2_catalog_list(dv_registry *reg, davit_repository_fn fn, void *user_data
 int davit_registry_catalog(davit_client *client, const char *host, davit_repository_fn fn, void *user_data,
                            davit_error **err)
 {
+    return davit_registry_list_repositories(client, host, NULL, fn, user_data, err);
+}
+
+int davit_registry_list_repositories(davit_client *client, const char *host,
+                                     const davit_list_options *options, davit_repository_fn fn,
+                                     void *user_data, davit_error **err)
+{
+    dv_page_part part;
     DV_AUTO(dv_endpoints) endpoints = DV_ENDPOINTS_INIT;
     DV_AUTOPTR(dv_registry) reg = NULL;
     DV_AUTOPTR(dv_service_config) config = dv_service_snapshot(client->service);
-    int r = dv_endpoints_for_push(config, host, &endpoints, err);
+    int r = dv_page_part_read(options, &part, err);
+    if (r == 0)
+        r = dv_endpoints_for_push(config, host, &endpoints, err);
     if (r < 0)
         return r;
     if (endpoints.count == 0)
         return dv_error_set(err, DAVIT_EINVAL, "%s is not a registry host", host);
     r = dv_registry_open(client, &endpoints.items[0], host, "", /* credentials= */ NULL, &reg, err);
-    return r < 0 ? r : dv_v2_catalog_list(reg, fn, user_data, err);
+    return r < 0 ? r : dv_v2_catalog_list(reg, &part, fn, user_data, err);
 }

@@ -3,12 +3,13 @@
 #define DV_REGISTRY_V2_CATALOG_H
 
 #include "davit/search.h"
-#include "registry/registry.h"
+#include "registry/v2_page.h"
 
 /*
  * reg: of the registry as such, path "", used for nothing else. Many registries have no catalogue, or one for nobody:
  * DAVIT_EUNSUPPORTED then, unless other credentials might help.
  */
-int dv_v2_catalog_list(dv_registry *reg, davit_repository_fn fn, void *user_data, davit_error **err);
+int dv_v2_catalog_list(dv_registry *reg, const dv_page_part *part, davit_repository_fn fn, void *user_data,
+                       davit_error **err);
 
 #endif

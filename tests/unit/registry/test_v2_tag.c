@@ -152,6 +152,135 @@ static void tag_list__what_it_refuses(void **state)
         check(*state, &rows[i]);
 }
 
+typedef struct part_row {
+    const char *what;
+    dv_page_part part;
+    script_row pages[3];
+    const char *expected;
+} part_row;
+
+static void check_part(fixture *f, const part_row *row)
+{
+    taker t = {.text = DV_BUF_INIT(1u << 16)};
+    DV_AUTOPTR(davit_error) err = NULL;
+    size_t count = 0;
+    while (count < DV_COUNT(row->pages) && row->pages[count].request)
+        count++;
+    script *s = script_start(row->pages, count);
+    int r = dv_v2_tag_list_part(open_plain(f, s), &row->part, take, &t, &err);
+    unsigned asked = script_count(s, "", NULL);
+    dv_registry_close(DV_STEAL(f->registry));
+    script_stop(s);
+    if (r < 0 || strcmp(dv_buf_text(&t.text), row->expected) != 0 || asked != count)
+        fail_msg("%s: expected [%s] in %zu requests, got [%s] in %u (%s)", row->what, row->expected, count,
+                 dv_buf_text(&t.text), asked, davit_error_message(err));
+    dv_buf_clear(&t.text);
+}
+
+static void tag_list__a_part_of_it(void **state)
+{
+    static const part_row rows[] = {
+        {"a limit",
+         {.limit = 2},
+         {{.request = "GET /v2/app/tags/list?n=2 HTTP", .body = PAGE("[\"a\",\"b\"]")}},
+         "a b"},
+        {"a registry that does not know limits",
+         {.limit = 2},
+         {{.request = "GET /v2/app/tags/list?n=2 HTTP", .body = PAGE("[\"a\",\"b\",\"c\"]")}},
+         "a b"},
+        {"null entries are none",
+         {.limit = 2},
+         {{.request = "GET /v2/app/tags/list?n=2 HTTP",
+           .headers = "Link: <?p=2>\r\n",
+           .body = PAGE("[null,\"a\"]")},
+          {.request = "GET /v2/app/tags/list?p=2 HTTP", .body = PAGE("[\"b\"]")}},
+         "a b"},
+        {"a limit over two pages",
+         {.limit = 3},
+         {{.request = "GET /v2/app/tags/list?n=3 HTTP",
+           .headers = "Link: <?n=3&last=b>; rel=\"next\"\r\n",
+           .body = PAGE("[\"a\",\"b\"]")},
+          {.request = "GET /v2/app/tags/list?n=3&last=b HTTP", .body = PAGE("[\"c\",\"d\"]")}},
+         "a b c"},
+        {"a short page without a link is the end",
+         {.limit = 3},
+         {{.request = "GET /v2/app/tags/list?n=3 HTTP", .body = PAGE("[\"a\",\"b\"]")}},
+         "a b"},
+        {"behind a tag",
+         {.last = "b"},
+         {{.request = "GET /v2/app/tags/list?last=b HTTP", .body = PAGE("[\"c\"]")}},
+         "c"},
+        {"both, and what a query cannot hold",
+         {.limit = 1, .last = "a b&c"},
+         {{.request = "GET /v2/app/tags/list?last=a%20b%26c&n=1 HTTP", .body = PAGE("[\"c\"]")}},
+         "c"},
+        {"a registry that does not know where to begin",
+         {.last = "b"},
+         {{.request = "GET /v2/app/tags/list?last=b HTTP", .body = PAGE("[\"a\",\"b\",\"c\",\"d\"]")}},
+         "c d"},
+        {"nor sorts",
+         {.last = "b"},
+         {{.request = "GET /v2/app/tags/list?last=b HTTP", .body = PAGE("[\"x\",\"b\",\"a\"]")}},
+         "a"},
+        {"behind a tag that does not exist",
+         {.last = "bb"},
+         {{.request = "GET /v2/app/tags/list?last=bb HTTP", .body = PAGE("[\"a\",\"b\",\"c\"]")}},
+         "c"},
+        {"behind the end of the first page",
+         {.last = "b"},
+         {{.request = "GET /v2/app/tags/list?last=b HTTP",
+           .headers = "Link: <?last=b1>\r\n",
+           .body = PAGE("[\"a\",\"b\"]")},
+          {.request = "GET /v2/app/tags/list?last=b1 HTTP", .body = PAGE("[\"c\"]")}},
+         "c"},
+        {"behind everything",
+         {.limit = 2, .last = "z"},
+         {{.request = "GET /v2/app/tags/list?last=z&n=2 HTTP", .body = PAGE("[]")}},
+         ""},
+    };
+    for (size_t i = 0; i < DV_COUNT(rows); i++)
+        check_part(*state, &rows[i]);
+}
+
+/* A page of a thousand names that begin with a letter. */
+static char *thousand(char letter)
+{
+    DV_AUTO(dv_buf) text = DV_BUF_INIT(1u << 16);
+    dv_buf_puts(&text, "{\"tags\":[");
+    for (int i = 0; i < DV_PAGE_NAMES_ASKED; i++)
+        dv_buf_printf(&text, "%s\"%c%03d\"", i ? "," : "", letter, i);
+    dv_buf_puts(&text, "]}");
+    return dv_buf_take(&text);
+}
+
+/* registry-v2.md 7: a full page without a Link; asked again, a registry without pages gives the same page, which is the end. */
+static void tag_list__goes_on_behind_a_full_page(void **state)
+{
+    DV_AUTOFREE char *a = thousand('a');
+    DV_AUTOFREE char *b = thousand('b');
+    const script_row first = {.request = "GET /v2/app/tags/list?n=1000 HTTP", .body = a};
+    const struct {
+        script_row pages[2];
+        unsigned count;
+    } rows[] = {
+        {{first, {.request = "GET /v2/app/tags/list?last=a999&n=1000 HTTP", .body = b}}, 1500},
+        {{first, {.request = "GET /v2/app/tags/list?last=a999&n=1000 HTTP", .body = a}}, 1000},
+        {{first, {.request = "GET /v2/app/tags/list?last=a999&n=1000 HTTP", .body = PAGE("[]")}}, 1000},
+    };
+    fixture *f = *state;
+    for (size_t i = 0; i < DV_COUNT(rows); i++) {
+        taker t = {.text = DV_BUF_INIT(1u << 16)};
+        DV_AUTOPTR(davit_error) err = NULL;
+        script *s = script_start(rows[i].pages, 2);
+        assert_ok(dv_v2_tag_list_part(open_plain(f, s), &(dv_page_part){.limit = 1500}, take, &t, &err));
+        assert_int_equal(script_count(s, "", NULL), 2);
+        assert_int_equal(t.count, rows[i].count);
+        dv_registry_close(DV_STEAL(f->registry));
+        script_stop(s);
+        dv_buf_clear(&t.text);
+    }
+}
+
 /* threat A8: with a base path nothing outside of it is asked for. */
 static void tag_list__stays_below_the_endpoint(void **state)
 {
@@ -188,6 +317,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         client_test(tag_list__pages_as_registries_send_them),
         client_test(tag_list__what_it_refuses),
+        client_test(tag_list__a_part_of_it),
+        client_test(tag_list__goes_on_behind_a_full_page),
         client_test(tag_list__stays_below_the_endpoint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
