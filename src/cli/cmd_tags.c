@@ -1,62 +1,24 @@
-/* cli/cmd_tags.c - davit tags: the tags of a repository, printed as the pages arrive, so that no list is too long. */
+/* cli/cmd_tags.c - davit tags: the tags of a repository, at a registry or in the store. */
 #include "cli/cli.h"
 
 #include "cli/image_arg.h"
+#include "cli/name_list.h"
 #include "util/str.h"
 
 typedef struct values {
     bool json;
+    uint32_t limit;
+    const char *last;
 } values;
 
-typedef struct listing {
-    dv_output *out;
-    const char *name;
-    bool json;
-    uint64_t count;
-    int failure;
-    davit_error **err;
-} listing;
-
-/* Nothing is printed before there is an answer, and what is cut short does not look whole. */
-static int begin_json(listing *l)
+static int from_registry(dv_cli *cli, const davit_reference *ref, const values *v, dv_name_list *l,
+                         davit_error **err)
 {
-    dv_output_printf(l->out, "{\n    \"name\": ");
-    int r = dv_output_json_string(l->out, l->name, l->err);
-    dv_output_printf(l->out, ",\n    \"tags\": [");
-    return r;
-}
-
-static int end_json(listing *l)
-{
-    int r = l->count ? 0 : begin_json(l);
-    dv_output_printf(l->out, "%s]\n}\n", l->count ? "\n    " : "");
-    return r;
-}
-
-/* A davit_tag_fn. */
-static int print_tag(const char *tag, void *user_data)
-{
-    listing *l = user_data;
-    int r = 0;
-    if (l->json) {
-        if (l->count == 0)
-            r = begin_json(l);
-        dv_output_printf(l->out, "%s\n        ", l->count ? "," : "");
-        if (r == 0)
-            r = dv_output_json_string(l->out, tag, l->err);
-    } else {
-        dv_output_text(l->out, tag);
-        r = dv_output_printf(l->out, "\n");
-    }
-    l->count++;
-    l->failure = r;
-    return r;
-}
-
-static int from_registry(dv_cli *cli, const davit_reference *ref, listing *l, davit_error **err)
-{
+    davit_list_options options = DAVIT_LIST_OPTIONS_INIT;
+    options.limit = v->limit;
+    options.last = v->last;
     int r = dv_cli_client(cli, /* with_store= */ false, /* flags= */ 0, err);
-    return r < 0 ? r : davit_registry_tags(cli->client, ref, print_tag, l, err);
+    return r < 0 ? r : davit_registry_list_tags(cli->client, ref, &options, dv_name_list_add, l, err);
 }
 
 /* Several images of one index have the same tags: only the first says them. */
@@ -71,7 +33,7 @@ static bool is_repeated(const davit_image_list *list, size_t before, const char 
     return false;
 }
 
-static int from_store(dv_cli *cli, const davit_reference *ref, listing *l, davit_error **err)
+static int from_store(dv_cli *cli, const davit_reference *ref, dv_name_list *l, davit_error **err)
 {
     DV_AUTOPTR(davit_image_list) list = NULL;
     int r = dv_cli_store(cli, err);
@@ -85,7 +47,7 @@ static int from_store(dv_cli *cli, const davit_reference *ref, listing *l, davit
                 continue;
             r = davit_reference_parse(image->tags[k], &tagged, err);
             if (r == 0 && dv_str_equal(davit_reference_name(tagged), davit_reference_name(ref)))
-                r = print_tag(davit_reference_tag(tagged), l);
+                r = dv_name_list_add(davit_reference_tag(tagged), l);
         }
     }
     if (r == 0 && l->count == 0)
@@ -106,21 +68,25 @@ static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_e
         return r;
     if (!davit_reference_is_name_only(ref))
         return dv_cli_usage(cli, err, "%s: a repository is wanted here, without tag or digest", arguments[0]);
-    listing l = {.out = &cli->out, .name = davit_reference_path(ref), .json = v->json, .err = err};
+    if (arg.transport == DV_TRANSPORT_STORE && (v->limit || v->last))
+        return dv_cli_usage(cli, err, "--limit and --last are for a registry, not for the store");
+    dv_name_list l = {
+        .out = &cli->out, .key = "tags", .name = davit_reference_path(ref), .json = v->json, .err = err};
     r = arg.transport == DV_TRANSPORT_STORE ? from_store(cli, ref, &l, err)
-                                            : from_registry(cli, ref, &l, err);
-    r = r < 0 ? r : l.failure;
-    return r == 0 && l.json ? end_json(&l) : r;
+                                            : from_registry(cli, ref, v, &l, err);
+    return r < 0 ? r : dv_name_list_end(&l);
 }
 
 static const dv_option options[] = {
     {"json", 0, DV_OPTION_FLAG, offsetof(values, json), NULL, "one JSON document, OCI's tag list"},
+    {"limit", 0, DV_OPTION_NUMBER, offsetof(values, limit), "N", "at most so many tags"},
+    {"last", 0, DV_OPTION_TEXT, offsetof(values, last), "TAG", "only what comes behind this tag"},
     {NULL},
 };
 
 const dv_command dv_command_tags = {
     .name = "tags",
-    .arguments = "[--json] REPOSITORY",
+    .arguments = "[--json] [--limit N] [--last TAG] REPOSITORY",
     .summary = "list the tags of a repository",
     .details = "One a line, in the registry's order.",
     .example = "davit tags alpine",

@@ -34,12 +34,13 @@ class DockerRegistry:
 
     auth: None, "htpasswd" (users) or a running TokenServer. authority: a tls.Authority or a tls.Pair
     for TLS. client_ca: a file; who has no certificate of that CA is refused in the handshake.
-    address: where it listens. data: another registry's, to serve the same images.
+    address: where it listens. data: another registry's, to serve the same images. delete: whether
+    manifests and blobs may be deleted.
     """
 
     def __init__(self, directory, auth=None, users=None, authority=None, client_ca=None,
-                 address="127.0.0.1", data=None):
-        self.client_ca, self.address = client_ca, address
+                 address="127.0.0.1", data=None, delete=True):
+        self.client_ca, self.address, self.delete = client_ca, address, delete
         self.dir = Path(tempfile.mkdtemp(dir=directory, prefix="registry-"))
         self.auth, self.users, self.authority = auth, users or {}, authority
         self.log_path = self.dir / "log"
@@ -50,7 +51,7 @@ class DockerRegistry:
             "version": 0.1,
             "log": {"level": "info", "accesslog": {"disabled": False}},
             "storage": {"filesystem": {"rootdirectory": str(self.data)},
-                        "delete": {"enabled": True},
+                        "delete": {"enabled": self.delete},
                         "maintenance": {"uploadpurging": {"enabled": False}}},
             "http": {"addr": f"{self.address}:0", "secret": "tests"},
         }
