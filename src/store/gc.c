@@ -14,9 +14,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define LEASE_PATH_MAX 64 /* bytes of "leases/" and a name */
 
 /* --- what is needed ------------------------------------------------------------------------------------------------- */
 
@@ -85,20 +88,35 @@ int dv_gc_mark_rows(dv_content_graph *g, dv_content_marks *m, const dv_content_n
     return r;
 }
 
+/* Rows of the dead stay until somebody sweeps them, which those who only look do not. */
+static bool is_live(const dv_store *s, const char *lease)
+{
+    char path[LEASE_PATH_MAX];
+    int n = snprintf(path, sizeof(path), "leases/%s", lease);
+    return n < 0 || (size_t)n >= sizeof(path) || strchr(lease, '/') || dv_store_is_locked(s, path);
+}
+
 static int add_leased(dv_content_graph *g, roots *list, davit_error **err)
 {
     DV_AUTO(dv_db_tx) tx = DV_DB_TX_INIT;
+    char last[LEASE_PATH_MAX] = "";
+    bool live = false;
     int r = dv_db_begin(g->store->db, DV_DB_READ, &tx, err);
     if (r < 0)
         return r;
     DV_AUTOPTR(dv_rows) rows = NULL;
-    r = dv_db_query(g->store->db, "SELECT DISTINCT blob FROM lease_blob", NULL, 0, &rows, err);
+    r = dv_db_query(g->store->db, "SELECT blob, lease FROM lease_blob ORDER BY lease", NULL, 0, &rows, err);
     while (r == 0 && (r = dv_rows_next(rows, err)) == 1) {
         davit_digest digest;
         uint32_t node;
+        const char *lease = dv_rows_text(rows, 1);
+        if (strcmp(lease, last) != 0) {
+            live = is_live(g->store, lease);
+            snprintf(last, sizeof(last), "%s", lease);
+        }
         r = 0;
-        if (davit_digest_parse(dv_rows_text(rows, 0), &digest, NULL) < 0)
-            continue; /* it names no blob */
+        if (!live || davit_digest_parse(dv_rows_text(rows, 0), &digest, NULL) < 0)
+            continue; /* nobody's, or it names no blob */
         r = dv_content_graph_add_blob(g, &digest, &node, err);
         if (r == 0)
             r = push_root(list, node, err);
