@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include "cli/age.h"
+#include "cli/image_filter.h"
 #include "cli/image_json.h"
 #include "cli/table.h"
 #include "util/clock.h"
@@ -14,7 +15,8 @@
 #define NONE "<none>"
 
 typedef struct values {
-    bool json, digests, no_trunc;
+    bool all, json, digests, no_trunc;
+    dv_texts filters;
 } values;
 
 /* The references of one image that the filter lets through. */
@@ -30,20 +32,7 @@ typedef struct row_maker {
     char id[DAVIT_DIGEST_TEXT_MAX], created[32], size[32];
 } row_maker;
 
-/* --- filter -------------------------------------------------------------------------------------------------------- */
-
-/* As Docker's pattern, or as any other spelling of the same name. */
-static bool matches(const davit_reference *ref, const char *filter)
-{
-    DV_AUTOPTR(davit_reference) wanted = NULL;
-    bool yes = false;
-    if (!filter)
-        return true;
-    if (davit_reference_familiar_match(ref, filter, &yes, NULL) == 0 && yes)
-        return true;
-    return davit_reference_parse(filter, &wanted, NULL) == 0 &&
-           davit_reference_familiar_match(ref, davit_reference_familiar(wanted), &yes, NULL) == 0 && yes;
-}
+/* --- names --------------------------------------------------------------------------------------------------------- */
 
 static void free_list(davit_reference **list, size_t count)
 {
@@ -59,8 +48,8 @@ static void names_clear(names *n)
 }
 DV_DEFINE_AUTO(names, names_clear)
 
-static int parse_list(const char *const *texts, size_t count, const char *filter, davit_reference ***out,
-                      size_t *out_count, davit_error **err)
+static int parse_list(const char *const *texts, size_t count, const dv_image_filter *filter,
+                      davit_reference ***out, size_t *out_count, davit_error **err)
 {
     *out = dv_new_array(davit_reference *, count + 1);
     if (!*out)
@@ -70,7 +59,7 @@ static int parse_list(const char *const *texts, size_t count, const char *filter
         int r = davit_reference_parse(texts[i], &ref, err);
         if (r < 0)
             return r;
-        if (matches(ref, filter))
+        if (dv_image_filter_fits_name(filter, ref))
             (*out)[(*out_count)++] = ref;
         else
             davit_reference_free(ref);
@@ -78,12 +67,24 @@ static int parse_list(const char *const *texts, size_t count, const char *filter
     return 0;
 }
 
-static int names_make(names *n, const davit_image *image, const char *filter, davit_error **err)
+static int names_make(names *n, const davit_image *image, const dv_image_filter *filter, davit_error **err)
 {
     int r = parse_list(image->tags, image->tag_count, filter, &n->tags, &n->tag_count, err);
     return r < 0
                ? r
                : parse_list(image->digests, image->digest_count, filter, &n->digests, &n->digest_count, err);
+}
+
+/* 1: the image is listed, with these names. The config may stay NULL: then only what it says is lost. */
+static int choose(dv_cli *cli, const davit_image *image, const dv_image_filter *filter, bool needs_config,
+                  names *n, davit_image_config **config, davit_error **err)
+{
+    int r = names_make(n, image, filter, err);
+    if (r < 0 || (filter->by_reference && n->tag_count + n->digest_count == 0))
+        return r;
+    if (needs_config || filter->by_config)
+        (void)davit_store_get_config(cli->store, &image->config, config, NULL);
+    return dv_image_filter_fits(filter, image, *config, err);
 }
 
 /* --- table ------------------------------------------------------------------------------------------------------------ */
@@ -177,8 +178,8 @@ static size_t count_of(const davit_image_list *list)
     return list ? davit_image_list_count(list) : 0;
 }
 
-static int print_table(dv_cli *cli, const values *v, const davit_image_list *list, const char *filter,
-                       davit_error **err)
+static int print_table(dv_cli *cli, const values *v, const davit_image_list *list,
+                       const dv_image_filter *filter, davit_error **err)
 {
     DV_AUTO(dv_table) table = {.column_count = 1};
     row_maker m = {.cli = cli, .values = v, .table = &table};
@@ -188,13 +189,11 @@ static int print_table(dv_cli *cli, const values *v, const davit_image_list *lis
         const davit_image *image = davit_image_list_at(list, i);
         DV_AUTOPTR(davit_image_config) config = NULL;
         DV_AUTO(names) n = {0};
-        int r = names_make(&n, image, filter, err);
+        int r = choose(cli, image, filter, /* needs_config= */ !cli->globals.quiet, &n, &config, err);
         if (r < 0)
             return r;
-        if (filter && n.tag_count + n.digest_count == 0)
+        if (r == 0)
             continue;
-        if (!cli->globals.quiet)
-            (void)davit_store_get_config(cli->store, &image->config, &config, NULL); /* only CREATED is lost */
         describe(&m, image, dv_image_created_s(config));
         add_image(&m, &n);
     }
@@ -211,17 +210,14 @@ static const char **texts_of(davit_reference **list, size_t count)
     return texts;
 }
 
-static int append_summary(dv_cli *cli, const davit_image *image, const names *n, dv_json *array,
-                          davit_error **err)
+static int append_summary(const davit_image *image, const davit_image_config *config, const names *n,
+                          dv_json *array, davit_error **err)
 {
-    DV_AUTOPTR(davit_image_config) config = NULL;
     DV_AUTOFREE const char **tags = texts_of(n->tags, n->tag_count);
     DV_AUTOFREE const char **digests = texts_of(n->digests, n->digest_count);
     dv_json *summary;
     if (!tags || !digests)
         return dv_error_oom(err);
-    (void)davit_store_get_config(cli->store, &image->config, &config,
-                                 NULL); /* then Created is 0 and Labels null */
     const dv_image_facts facts = {
         .config = config,
         .id = &image->config,
@@ -237,17 +233,19 @@ static int append_summary(dv_cli *cli, const davit_image *image, const names *n,
     return dv_json_append(array, summary) ? 0 : dv_error_oom(err);
 }
 
-static int print_json(dv_cli *cli, const davit_image_list *list, const char *filter, davit_error **err)
+static int print_json(dv_cli *cli, const davit_image_list *list, const dv_image_filter *filter,
+                      davit_error **err)
 {
     DV_AUTOPTR(dv_json) array = dv_json_array_new();
     if (!array)
         return dv_error_oom(err);
     for (size_t i = 0; i < count_of(list); i++) {
         const davit_image *image = davit_image_list_at(list, i);
+        DV_AUTOPTR(davit_image_config) config = NULL;
         DV_AUTO(names) n = {0};
-        int r = names_make(&n, image, filter, err);
-        if (r == 0 && (!filter || n.tag_count + n.digest_count))
-            r = append_summary(cli, image, &n, array, err);
+        int r = choose(cli, image, filter, /* needs_config= */ true, &n, &config, err);
+        if (r == 1)
+            r = append_summary(image, config, &n, array, err);
         if (r < 0)
             return r;
     }
@@ -264,20 +262,34 @@ static int list_images(dv_cli *cli, davit_image_list **out, davit_error **err)
     return r < 0 ? dv_error_move(err, &why, r) : davit_store_images(cli->store, out, err);
 }
 
-static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_error **err)
+static int list(dv_cli *cli, const values *v, const char *pattern, davit_error **err)
 {
-    const values *v = flags;
-    DV_AUTOPTR(davit_image_list) list = NULL;
-    const char *filter = count ? arguments[0] : NULL;
-    if (filter && dv_str_starts(filter, "store:"))
-        filter += strlen("store:");
-    int r = list_images(cli, &list, err);
+    DV_AUTOPTR(davit_image_list) images = NULL;
+    dv_image_filter filter;
+    int r = dv_image_filter_init(&filter, cli, pattern, &v->filters, err);
+    if (r == 0)
+        r = list_images(cli, &images, err);
     if (r < 0)
         return r;
-    return v->json ? print_json(cli, list, filter, err) : print_table(cli, v, list, filter, err);
+    return v->json ? print_json(cli, images, &filter, err) : print_table(cli, v, images, &filter, err);
+}
+
+static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_error **err)
+{
+    values *v = flags;
+    const char *pattern = count ? arguments[0] : NULL;
+    if (pattern && dv_str_starts(pattern, "store:"))
+        pattern += strlen("store:");
+    int r = list(cli, v, pattern, err);
+    free(v->filters.items);
+    return r;
 }
 
 static const dv_option options[] = {
+    {"all", 'a', DV_OPTION_FLAG, offsetof(values, all), NULL, "all images, which it lists anyway"},
+    {"filter", 'f', DV_OPTION_LIST, offsetof(values, filters), "KEY=VALUE",
+     "only those of dangling=true|false, reference=PATTERN, before=IMAGE, since=IMAGE, until=TIME, "
+     "label=KEY"},
     {"json", 0, DV_OPTION_FLAG, offsetof(values, json), NULL, "one JSON document, the Engine API's list"},
     {"digests", 0, DV_OPTION_FLAG, offsetof(values, digests), NULL, "a column of digests"},
     {"no-trunc", 0, DV_OPTION_FLAG, offsetof(values, no_trunc), NULL, "whole image ids"},
@@ -286,7 +298,7 @@ static const dv_option options[] = {
 
 const dv_command dv_command_images = {
     .name = "images",
-    .arguments = "[--digests] [--no-trunc] [-q|--json] [REPOSITORY[:TAG]]",
+    .arguments = "[-f KEY=VALUE]... [--digests] [--no-trunc] [-q|--json] [REPOSITORY[:TAG]]",
     .summary = "list the images in the local store",
     .details = "With -q only their ids. REPOSITORY[:TAG] may be a pattern.",
     .example = "davit images 'alpine:3.*'",

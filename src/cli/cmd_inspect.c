@@ -168,26 +168,63 @@ static int from_registry(dv_cli *cli, const char *name, const davit_platform *pl
     return r < 0 ? r : describe_remote(cli, ref, target, child ? child : target, out, err);
 }
 
+static int describe(dv_cli *cli, const char *argument, const davit_platform *platform, dv_json **out,
+                    davit_error **err)
+{
+    dv_image_arg arg;
+    int r = dv_image_arg_parse(argument, DV_TRANSPORT_STORE, &arg, err);
+    if (r < 0)
+        return r;
+    return arg.transport == DV_TRANSPORT_STORE ? from_store(cli, arg.name, platform, out, err)
+                                               : from_registry(cli, arg.name, platform, out, err);
+}
+
+/* What was found is printed, as Docker does; the first name's code is that of them all, and each has a line of the message. */
+typedef struct failures {
+    dv_buf text;
+    int code;
+} failures;
+
+static void add_failure(failures *f, int code, const davit_error *why)
+{
+    if (f->code)
+        dv_buf_puts(&f->text, "\n");
+    else
+        f->code = code;
+    dv_buf_puts(&f->text, davit_error_message(why));
+}
+
+static int describe_all(dv_cli *cli, const davit_platform *platform, char **arguments, size_t count,
+                        dv_json *array, failures *failed, davit_error **err)
+{
+    for (size_t i = 0; i < count; i++) {
+        DV_AUTOPTR(davit_error) why = NULL;
+        dv_json *entry = NULL;
+        int r = describe(cli, arguments[i], platform, &entry, &why);
+        if (r == DAVIT_ENOMEM || r == DAVIT_ECANCELLED || (r < 0 && (count == 1 || cli->usage)))
+            return dv_error_move(err, &why, r);
+        if (r < 0)
+            add_failure(failed, r, why);
+        else if (!dv_json_append(array, entry))
+            return dv_error_oom(err);
+    }
+    return 0;
+}
+
 static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_error **err)
 {
     const values *v = flags;
-    const davit_platform *platform = dv_platform_or_null(&v->platform);
+    failures failed = {.text = DV_BUF_INIT(DV_MESSAGE_MAX)};
     DV_AUTOPTR(dv_json) array = dv_json_array_new();
     if (!array)
         return dv_error_oom(err);
-    for (size_t i = 0; i < count; i++) {
-        dv_image_arg arg;
-        dv_json *entry = NULL;
-        int r = dv_image_arg_parse(arguments[i], DV_TRANSPORT_STORE, &arg, err);
-        if (r == 0)
-            r = arg.transport == DV_TRANSPORT_STORE ? from_store(cli, arg.name, platform, &entry, err)
-                                                    : from_registry(cli, arg.name, platform, &entry, err);
-        if (r < 0)
-            return r;
-        if (!dv_json_append(array, entry))
-            return dv_error_oom(err);
-    }
-    return dv_output_json(&cli->out, array, err);
+    int r = describe_all(cli, dv_platform_or_null(&v->platform), arguments, count, array, &failed, err);
+    if (r == 0 && dv_json_count(array) > 0)
+        r = dv_output_json(&cli->out, array, err);
+    if (r == 0 && failed.code)
+        r = dv_error_set(err, failed.code, "%s", dv_buf_text(&failed.text));
+    dv_buf_clear(&failed.text);
+    return r;
 }
 
 static const dv_option options[] = {

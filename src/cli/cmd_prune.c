@@ -9,7 +9,7 @@
 #include <string.h>
 
 typedef struct values {
-    bool all, dry_run, json;
+    bool all, force, dry_run, json;
     dv_texts filters;
 } values;
 
@@ -94,6 +94,7 @@ static const dv_option options[] = {
     {"all", 'a', DV_OPTION_FLAG, offsetof(values, all), NULL, "tagged images too: every image goes"},
     {"filter", 0, DV_OPTION_LIST, offsetof(values, filters), "until=DURATION|TIME",
      "only images made before that, or that long ago"},
+    {"force", 'f', DV_OPTION_FLAG, offsetof(values, force), NULL, "nothing is asked anyway"},
     {"dry-run", 0, DV_OPTION_FLAG, offsetof(values, dry_run), NULL, "only say what would go"},
     {"json", 0, DV_OPTION_FLAG, offsetof(values, json), NULL,
      "one JSON document, the Engine API's with counts"},
@@ -106,7 +107,7 @@ const dv_command dv_command_prune = {
     .summary = "remove what is not needed from the local store",
     .details = "Images without a tag, blobs that no image needs and no running davit wants, and unfinished "
                "downloads\n"
-               "that nobody has touched for a week.",
+               "that nobody has touched for a week, or that nobody can continue. Nothing is asked.",
     .example = "davit prune --dry-run",
     .options = options,
     .values_size = sizeof(values),

@@ -8,6 +8,8 @@
 #include "cli/cli.h"
 #include "util/clock.h"
 
+#include <string.h>
+
 static int parse_config(const davit_image_config *config, dv_json **out, davit_error **err)
 {
     const dv_json_limits limits = {.max_bytes = DAVIT_IMAGE_CONFIG_MAX};
@@ -141,6 +143,22 @@ int dv_image_json_inspect(const dv_image_facts *f, dv_json **out, davit_error **
         return dv_error_oom(err);
     *out = DV_STEAL(o);
     return 0;
+}
+
+int dv_image_has_label(const davit_image_config *config, const char *label, davit_error **err)
+{
+    DV_AUTOPTR(dv_json) document = NULL;
+    const char *value = strchr(label, '=');
+    DV_AUTO(dv_buf) key = DV_BUF_INIT(DAVIT_IMAGE_CONFIG_MAX);
+    dv_buf_append(&key, label, value ? (size_t)(value - label) : strlen(label));
+    if (key.failed)
+        return dv_error_oom(err);
+    int r = parse_config(config, &document, err);
+    if (r < 0)
+        return r;
+    const dv_json *labels = dv_json_get(dv_json_get(document, "config"), "Labels");
+    const char *got = dv_json_string(dv_json_get(labels, dv_buf_text(&key)), NULL);
+    return got && (!value || strcmp(got, value + 1) == 0);
 }
 
 static bool set_labels(dv_json *to, const dv_json *config)

@@ -26,5 +26,7 @@ int dv_image_json_inspect(const dv_image_facts *facts, dv_json **out, davit_erro
 int dv_image_json_summary(const dv_image_facts *facts, dv_json **out, davit_error **err);
 /* When the config says it was made, seconds since 1970; 0 when it does not. */
 int64_t dv_image_created_s(const davit_image_config *config);
+/* 1: the image has the label of "KEY", or "KEY=VALUE" with that value. */
+int dv_image_has_label(const davit_image_config *config, const char *label, davit_error **err);
 
 #endif

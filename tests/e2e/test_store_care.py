@@ -235,13 +235,92 @@ def test_prune_drops_old_ingests_and_spares_the_young(full):
     for name, age in ages.items():
         (folder / name).write_bytes(b"x" * 1000)
         os.utime(folder / name, (now - age, now - age))
-    assert full("prune", "--json").json["IngestsDeleted"] == 3
+    assert full("prune", "-f", "--json").json["IngestsDeleted"] == 3
     assert full.store.ingests() == ["new-" + "2" * 16, "sha256-" + "2" * 64, "sha256-" + "4" * 64]
 
 
 def test_prune_without_a_store(davit):
     assert davit("prune").lines == ["Total reclaimed space: 0B"]
     assert not davit.store.path.exists()
+
+
+# ---- images --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def years(tmp_path_factory):
+    """Images of 2020, 2021 and 2022, and one that does not say when it was made, in a layout."""
+    layout = oci.Layout.create(tmp_path_factory.mktemp("years") / "layout")
+    for name, created in (("y20", "2020-06-01T00:00:00Z"), ("y21", "2021-06-01T00:00:00Z"),
+                          ("y22", "2022-06-01T00:00:00.5Z"), ("never", None)):
+        labels = {"year": name, "even": "yes"} if name in ("y20", "y22") else {}
+        layout.tag(f"demo/{name}:1", layout.add_image([oci.noise_layer(name, 1000)], created=created,
+                                                      config={"Labels": labels}))
+    return layout
+
+
+@pytest.mark.parametrize("filters, wanted", [
+    ([], "y20 y21 y22 never"),
+    (["dangling=false"], "y20 y21 y22 never"),
+    (["dangling=true"], ""),
+    (["before=demo/y21:1"], "y20 never"),
+    (["since=demo/y20:1"], "y21 y22"),
+    (["since=demo/y20:1", "before=demo/y22:1"], "y21"),
+    (["since=demo/never:1"], "y20 y21 y22"),
+    (["until=2021-01-01"], "y20 never"),
+    (["reference=demo/y2*"], "y20 y21 y22"),
+    (["reference=*/y20", "reference=demo/never:1"], "y20 never"),
+    (["reference=demo/nothing"], ""),
+    (["label=even"], "y20 y22"),
+    (["label=even=yes", "label=year=y22"], "y22"),
+    (["label=even=no"], ""),
+    (["label=even", "since=demo/y21:1"], "y22"),
+])
+def test_images_by_filter(davit, years, filters, wanted):
+    davit("load", "-q", "-i", years.path)
+    words = [word for value in filters for word in ("--filter", value)]
+    listed = {image["RepoTags"][0] for image in davit("images", "--json", *words).json}
+    assert listed == {f"demo/{name}:1" for name in wanted.split()}
+    assert len(davit("images", "-q", "-a", *words).lines) == len(wanted.split())
+    assert len(davit("images", *words).lines) == 1 + len(wanted.split())
+
+
+def test_images_without_a_name_are_the_dangling_ones(full, pictures):
+    full("tag", pictures.ref("two"), pictures.ref("one"))
+    assert full("images", "-q", "--no-trunc", "-f", "dangling=true").lines == [pictures.id("one")]
+    assert pictures.id("one") not in full("images", "-q", "--no-trunc", "-f", "dangling=0").lines
+    assert len(full("images", "-f", f"reference={pictures.ref('two')}").lines) == 2
+    assert len(full("images", "-f", "reference=*/demo/*", pictures.ref("two")).lines) == 2
+    full("rmi", *full("images", "-q", "-f", "dangling=true").lines)
+    assert full("images", "-q", "-f", "dangling=true").lines == []
+
+
+@pytest.mark.parametrize("filter_, code, text", [
+    ("dangling=maybe", 2, "it is true or false"),
+    ("dangling", 2, "invalid filter 'dangling'"),
+    ("reference=", 2, "invalid filter 'reference='"),
+    ("colour=red", 2, "invalid filter 'colour=red'"),
+    ("until=yesterday", 2, "neither a duration"),
+    ("before=nope:1", 3, "No such image: nope:1"),
+    ("since=nope:1", 3, "No such image: nope:1"),
+])
+def test_images_filters_that_are_refused(davit, full, filter_, code, text):
+    assert text in full.fails(code, "images", "--filter", filter_).error
+    assert full("images", "--filter", "reference=x", "-q").lines == []
+
+
+def test_filters_without_a_store(davit):
+    assert "No such image: x" in davit.fails(3, "images", "-f", "before=x").error
+    assert davit("images", "-q", "-f", "dangling=true").lines == []
+    assert not davit.store.path.exists()
+
+
+def test_inspect_says_what_it_found_and_what_it_did_not(full, pictures):
+    result = full.run("inspect", pictures.ref("one"), "nope:1", pictures.id("two"), "nope:2")
+    assert result.code == 3
+    assert [image["Id"] for image in result.json] == [pictures.id("one"), pictures.id("two")]
+    assert b"No such image: nope:1; No such image: nope:2" in result.err
+    assert full.fails(3, "inspect", "nope:1", "nope:2").out == b""
 
 
 # ---- df and history ------------------------------------------------------------------------------
