@@ -83,6 +83,18 @@ static int take_options(dv_unpack *u, const dv_unpack_options *options, davit_er
     return copy_names(options ? options->xattrs : NULL, &u->options.xattrs, err);
 }
 
+static int start_overlay(dv_unpack *u, int root_fd, davit_error **err)
+{
+    struct stat st;
+    const dv_unpack_options *o = &u->options;
+    int r = dv_overlay_init(&u->overlay, root_fd, o->lowers, o->lower_count, o->rootless, err);
+    if (r == 0 && fstat(root_fd, &st) < 0)
+        r = dv_error_file(err, errno, "cannot read the directory to unpack to");
+    if (r == 0 && o->lower_count > 0)
+        u->root_mode = st.st_mode & 07777;
+    return r;
+}
+
 int dv_unpack_new(int root_fd, const dv_unpack_options *options, dv_unpack **out, davit_error **err)
 {
     DV_AUTOPTR(dv_unpack) u = dv_new(dv_unpack);
@@ -94,11 +106,17 @@ int dv_unpack_new(int root_fd, const dv_unpack_options *options, dv_unpack **out
     u->file.fd = -1;
     u->root_mode = DEFAULT_ROOT_MODE;
     dv_unpack_marks_init(&u->marks);
-    int r = dv_dirs_init(&u->dirs, root_fd, &u->marks, err);
+    int r = take_options(u, options, err);
+    if (r == 0 && u->options.overlay)
+        r = start_overlay(u, root_fd, err);
     if (r == 0)
-        r = take_options(u, options, err);
+        r = dv_dirs_init(&u->dirs, root_fd, &u->marks, err);
     if (r < 0)
         return r;
+    if (u->options.overlay) {
+        u->dirs.overlay = &u->overlay;
+        u->dirs.root.has_times = u->options.lower_count > 0;
+    }
     u->dirs.made_max = u->options.max_entries;
     u->dirs.rootless = u->options.rootless;
     *out = DV_STEAL(u);
@@ -208,9 +226,10 @@ int dv_unpack_end_layer(dv_unpack *u, davit_error **err)
 {
     const char *kept = u->layer.kept;
     u->entry = NULL;
-    if (kept[0] == '\0')
-        return 0;
-    int r = dv_dirs_forget(&u->dirs, kept, strlen(kept), /* linked= */ false, err);
+    int r = u->options.overlay ? dv_overlay_finish(&u->overlay, err) : 0;
+    if (r < 0 || kept[0] == '\0')
+        return r;
+    r = dv_dirs_forget(&u->dirs, kept, strlen(kept), /* linked= */ false, err);
     if (r == 0)
         r = dv_remove_tree(u->dirs.root_fd, kept, err);
     u->layer.kept[0] = '\0';
@@ -274,6 +293,7 @@ void dv_unpack_free(dv_unpack *u)
     free(u->layer.what);
     dv_dirs_clear(&u->dirs);
     dv_unpack_marks_clear(&u->marks);
+    dv_overlay_clear(&u->overlay);
     for (size_t i = 0; i < u->late_count; i++)
         free(u->late[i].path);
     free(u->late);

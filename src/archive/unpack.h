@@ -25,6 +25,13 @@ typedef struct dv_unpack_options {
     const char *const *xattrs; /* names or "user.*" patterns to keep beyond the default; ends with NULL; NULL */
     uint64_t max_bytes;        /* of all layers; 0: 64 GiB */
     uint64_t max_entries;      /* 0: 10 000 000 */
+    /*
+     * Not on top of each other: the root is for one layer, in the form of overlayfs (unpack_overlay.h). lowers: roots of those below it, the
+     * nearest first; borrowed until the unpacking is freed.
+     */
+    bool overlay;
+    const int *lowers;
+    size_t lower_count;
 } dv_unpack_options;
 
 /* Something of the image that is not in the directory as the image says. */

@@ -309,8 +309,19 @@ static int make_step(dv_dirs *d, int *at, const char *name, const char *path, si
 {
     bool up = strcmp(name, "..") == 0;
     int fd = up ? -ELOOP : open_in(*at, name, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);
-    if (fd == -ENOENT)
-        return make_one(d, at, name, path, err);
+    dv_overlay_brought brought = DV_OVERLAY_NOTHING;
+    if (d->overlay && (fd == -ENOENT || fd == -ENOTDIR)) {
+        int r = dv_overlay_bring(d->overlay, *at, name, &brought, err);
+        if (r < 0)
+            return r;
+        fd = brought == DV_OVERLAY_BROUGHT  ? open_in(*at, name, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH)
+             : brought == DV_OVERLAY_HIDDEN ? -ENOENT
+                                            : fd;
+    }
+    if (fd == -ENOENT) {
+        int r = make_one(d, at, name, path, err);
+        return r == 0 && brought == DV_OVERLAY_HIDDEN ? dv_overlay_set_opaque(d->overlay, *at, err) : r;
+    }
     if (fd == -ELOOP) {
         DV_AUTOFREE char *prefix = dv_strndup(path, end);
         if (!prefix)
@@ -422,7 +433,7 @@ static int get(dv_dirs *d, const char *path, size_t size, bool make, dv_dir_ref 
             return r;
         fd = dv_dirs_open(d, copy, &linked);
     }
-    if (fd == -ENOENT && make) {
+    if (make && (fd == -ENOENT || (d->overlay && fd == -ENOTDIR))) {
         r = make_all(d, copy, LINKS_MAX, err);
         if (r < 0)
             return r;

@@ -9,6 +9,7 @@
 #define DV_ARCHIVE_UNPACK_DIRS_H
 
 #include "archive/unpack_marks.h"
+#include "archive/unpack_overlay.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -57,6 +58,7 @@ typedef struct dv_dirs {
     size_t linked_keys;
     uint64_t clock;
     dv_unpack_marks *marks; /* borrowed */
+    dv_overlay *overlay;    /* borrowed; NULL: layers are applied on top of each other */
     uint64_t made;          /* directories made because an entry needed them */
     uint64_t made_max;
     bool rootless;

@@ -257,6 +257,12 @@ static int link_target(dv_unpack *u, const dv_dir_ref *from, const dv_dir_ref *p
 {
     const char *source = base_of(&u->target);
     struct stat st;
+    if (u->options.overlay && faccessat(from->dir->fd, source, F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
+        errno == ENOENT) {
+        int r = dv_overlay_copy_up(&u->overlay, from->dir->fd, source, err);
+        if (r < 0)
+            return r;
+    }
     if (fstatat(from->dir->fd, source, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT && kept ? dv_unpack_refused(u, "invalid aufs hardlink", err)
                : errno == ENOENT       ? invalid_hardlink(u, err)
@@ -280,7 +286,10 @@ static int make_hardlink(dv_unpack *u, const dv_dir_ref *parent, davit_error **e
         return dv_unpack_refused(u, "it is a hard link to itself", err);
     dv_dir_ref from;
     DV_AUTOPTR(davit_error) why = NULL;
-    r = dv_dirs_find(&u->dirs, u->target.text, dv_unpack_path_parent(&u->target), &from, &why);
+    /* The target may be below: what leads to it is taken over. */
+    r = u->options.overlay
+            ? dv_dirs_get(&u->dirs, u->target.text, dv_unpack_path_parent(&u->target), &from, &why)
+            : dv_dirs_find(&u->dirs, u->target.text, dv_unpack_path_parent(&u->target), &from, &why);
     if (r == DAVIT_ENOTFOUND || r == DAVIT_EFORMAT)
         return kept ? dv_unpack_refused(u, "invalid aufs hardlink", err) : invalid_hardlink(u, err);
     if (r < 0)
@@ -305,6 +314,9 @@ static int make_directory(dv_unpack *u, const dv_dir_ref *parent, dv_dir_ref *ou
     for (unsigned tries = 0; tries < 2; tries++) {
         int r = dv_dirs_make(&u->dirs, parent, p->text, p->size, base_of(p), directory_mode(u), out, existed,
                              err);
+        /* What stood there hid what is below, and the new directory must do the same. */
+        if (r == 1 && tries > 0 && u->options.overlay)
+            return dv_overlay_set_opaque(&u->overlay, out->dir->fd, err);
         if (r != 0)
             return r < 0 ? r : 0;
         r = dv_unpack_clear_way(u, parent, err);

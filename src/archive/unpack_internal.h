@@ -46,6 +46,7 @@ struct dv_unpack {
     uint64_t entries; /* of all layers */
     dv_unpack_marks marks;
     dv_dirs dirs;
+    dv_overlay overlay;        /* when options.overlay */
     const dv_tar_entry *entry; /* the current one; borrowed from the reader */
     dv_unpack_path path, target;
     dv_unpack_file file;

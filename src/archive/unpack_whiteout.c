@@ -76,6 +76,27 @@ static int apply_opaque(dv_unpack *u, const dv_dir_ref *directory, davit_error *
     return r;
 }
 
+/* What is below stays, and is hidden. What the layer took over may go, so that no path through it is known any more. */
+static int note_whiteout(dv_unpack *u, const dv_dir_ref *directory, dv_whiteout kind, const char *name,
+                         davit_error **err)
+{
+    const dv_tar_entry *e = u->entry;
+    struct stat st;
+    bool removes =
+        kind == DV_WHITEOUT_OPAQUE || (fstatat(directory->dir->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                                       (S_ISDIR(st.st_mode) || S_ISLNK(st.st_mode)));
+    directory->dir->dirty = true;
+    if (removes) {
+        size_t parent = dv_unpack_path_parent(&u->path);
+        int r = dv_dirs_forget(&u->dirs, u->path.text, parent, directory->linked, err);
+        if (r < 0)
+            return r;
+    }
+    return kind == DV_WHITEOUT_OPAQUE
+               ? dv_overlay_set_opaque(&u->overlay, directory->dir->fd, err)
+               : dv_overlay_whiteout(&u->overlay, directory->dir->fd, name, e->uid, e->gid, err);
+}
+
 int dv_unpack_apply_whiteout(dv_unpack *u, davit_error **err)
 {
     dv_whiteout kind;
@@ -92,6 +113,8 @@ int dv_unpack_apply_whiteout(dv_unpack *u, davit_error **err)
         return 0;
     if (r < 0)
         return dv_error_move(err, &why, r);
+    if (r == 0 && u->options.overlay)
+        r = note_whiteout(u, &directory, kind, name, err);
     /* Nothing is below the lowest layer, and nothing of lower layers in a directory that this one made. */
     if (u->marks.active && !directory.dir->fresh)
         r = kind == DV_WHITEOUT_OPAQUE ? apply_opaque(u, &directory, err)
@@ -106,6 +129,11 @@ int dv_unpack_clear_way(dv_unpack *u, const dv_dir_ref *parent, davit_error **er
     struct stat st;
     if (fstatat(parent->dir->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT ? 0 : dv_unpack_failed(u, errno, "cannot look for what it replaces", err);
+    if (u->options.overlay) {
+        int r = dv_overlay_replaced(&u->overlay, parent->dir->fd, name, err);
+        if (r < 0)
+            return r;
+    }
     if (S_ISDIR(st.st_mode) || S_ISLNK(st.st_mode)) {
         int r = dv_dirs_forget(&u->dirs, u->path.text, u->path.size, parent->linked, err);
         if (r < 0)

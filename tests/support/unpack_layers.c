@@ -3,6 +3,7 @@
 
 #include "archive/unpack_internal.h"
 #include "flatten_layers.h"
+#include "overlay_layers.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -101,4 +102,6 @@ void check_unpack_cases(const unpack_case *cases, size_t count, const dv_unpack_
         check_case(&cases[i], options);
     for (size_t i = 0; !options && i < count; i++)
         check_flattened(&cases[i]);
+    for (size_t i = 0; !options && i < count; i++)
+        check_overlaid(&cases[i]);
 }

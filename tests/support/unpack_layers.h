@@ -53,7 +53,7 @@ int unpack_rows(sandbox *s, const row *const *layers, const dv_unpack_options *o
                 davit_error **err);
 /*
  * Each case in a sandbox of its own; fails with fact, expected and got. Without options the same is expected of the tar that flatten.h makes
- * of the layers.
+ * of the layers, and of what overlayfs shows of them when each has a directory of its own.
  */
 void check_unpack_cases(const unpack_case *cases, size_t count, const dv_unpack_options *options);
 
