@@ -1,8 +1,9 @@
 /*
  * net/http_client.c - see http_client.h.
  *
- * States of an exchange: connecting (libcurl's connect timeout), waiting (request sent, no byte yet: first-byte limit),
- * receiving (stall and rate limits), paused (no limit: we are the slow ones). The watchdog timer knows which one.
+ * States of an exchange: connecting (libcurl's connect timeout), sending a body (stall and rate limits), waiting (request sent, no
+ * byte yet: first-byte limit), receiving (stall and rate limits), paused (no limit: we are the slow ones). The watchdog timer
+ * knows which one.
  */
 #include "net/http_client.h"
 
@@ -20,8 +21,16 @@
 
 #define BUFFER_SMALL (16L << 10) /* of each of several ranges, and of documents */
 #define BUFFER_LARGE (128L << 10)
+#define BUFFER_UPLOAD (128L << 10)
+/* A larger body waits for the registry's word (100 Continue): a refusal then costs no more than the round trip. */
+#define EXPECT_MIN (16u << 20)
 
-typedef enum exchange_state { STATE_CONNECTING, STATE_WAITING, STATE_RECEIVING } exchange_state;
+typedef enum exchange_state {
+    STATE_CONNECTING,
+    STATE_SENDING,
+    STATE_WAITING,
+    STATE_RECEIVING
+} exchange_state;
 
 struct dv_exchange {
     dv_loop_transfer transfer; /* first: what libcurl's handle points at */
@@ -35,7 +44,10 @@ struct dv_exchange {
     dv_tls_session *tls_session; /* NULL: nothing of its own */
     dv_tls_shown tls_shown;
     exchange_state state;
-    bool large, paused, cookies, head_done, decode, deny_private, denied, proxied;
+    dv_body *source;
+    uint64_t source_at; /* where the body began */
+    uint32_t answer_limit_ms;
+    bool large, paused, read_paused, cookies, head_done, decode, deny_private, denied, proxied;
     int result; /* negative: why a callback ended it */
     davit_error *err;
     int status;
@@ -52,6 +64,8 @@ static void exchange_free(dv_exchange *x)
 {
     dv_http_client *c = x->client;
     dv_timer_stop(&x->watchdog);
+    if (x->source)
+        x->source->on_wake = NULL;
     if (x->easy) {
         curl_multi_remove_handle(dv_loop_multi(c->loop), x->easy);
         if (!x->large && !x->cookies && c->idle_count < DV_COUNT(c->idle)) {
@@ -125,13 +139,13 @@ static void watch(dv_timer *timer)
     uint64_t now = dv_loop_now_ms(x->client->loop);
     uint64_t next = limits->stall_timeout_ms;
     if (x->state == STATE_WAITING) {
-        uint64_t until = x->last_ms + limits->first_byte_timeout_ms;
+        uint64_t until = x->last_ms + x->answer_limit_ms;
         if (now >= until) {
-            fail_wait(x, "no answer", limits->first_byte_timeout_ms);
+            fail_wait(x, "no answer", x->answer_limit_ms);
             return;
         }
         next = until - now;
-    } else if (x->state == STATE_RECEIVING && !x->paused) {
+    } else if ((x->state == STATE_RECEIVING && !x->paused) || (x->state == STATE_SENDING && !x->read_paused)) {
         uint64_t until = x->last_ms + limits->stall_timeout_ms;
         if (now >= until) {
             fail_wait(x, "silence: not a byte", limits->stall_timeout_ms);
@@ -160,8 +174,8 @@ static void enter(dv_exchange *x, exchange_state state)
     x->state = state;
     x->last_ms = x->window_ms = dv_clock_ms();
     x->window_bytes = 0;
-    uint64_t limit = state == STATE_WAITING ? limits->first_byte_timeout_ms : limits->stall_timeout_ms;
-    if (limits->min_rate_window_ms < limit && state == STATE_RECEIVING)
+    uint64_t limit = state == STATE_WAITING ? x->answer_limit_ms : limits->stall_timeout_ms;
+    if (limits->min_rate_window_ms < limit && (state == STATE_RECEIVING || state == STATE_SENDING))
         limit = limits->min_rate_window_ms;
     dv_timer_start(x->client->loop, &x->watchdog, limit);
 }
@@ -180,7 +194,7 @@ static int on_prerequest(void *user, char *remote, char *local, int remote_port,
 {
     dv_exchange *x = user;
     x->tls_shown = dv_tls_session_shown(x->tls_session, x->easy);
-    enter(x, STATE_WAITING);
+    enter(x, x->source ? STATE_SENDING : STATE_WAITING);
     if (x->handler->on_connected)
         x->handler->on_connected(x->user);
     return CURL_PREREQFUNC_OK;
@@ -306,6 +320,50 @@ static size_t on_body(char *bytes, size_t one, size_t size, void *user)
     }
     received(x, size);
     return r < 0 ? refuse(x, r) : size;
+}
+
+static size_t on_read(char *into, size_t one, size_t size, void *user)
+{
+    dv_exchange *x = user;
+    int64_t n = dv_body_read(x->source, into, one * size, &x->err);
+    if (n == DV_BODY_LATER) {
+        x->read_paused = true;
+        return CURL_READFUNC_PAUSE;
+    }
+    if (n < 0) {
+        x->result = (int)n;
+        return CURL_READFUNC_ABORT;
+    }
+    bool last = n == 0 || (x->source->size != DAVIT_SIZE_UNKNOWN && x->source->at >= x->source->size);
+    if (last)
+        enter(x, STATE_WAITING);
+    else if (x->state != STATE_SENDING) /* behind the 100 Continue */
+        enter(x, STATE_SENDING);
+    x->last_ms = dv_loop_now_ms(x->client->loop);
+    x->window_bytes += (uint64_t)n;
+    return (size_t)n;
+}
+
+static int on_seek(void *user, curl_off_t offset, int origin)
+{
+    dv_exchange *x = user;
+    if (origin != SEEK_SET || offset < 0)
+        return CURL_SEEKFUNC_FAIL;
+    davit_error *err = NULL;
+    int r = dv_body_seek(x->source, x->source_at + (uint64_t)offset, &err);
+    davit_error_free(err);
+    return r < 0 ? CURL_SEEKFUNC_FAIL : CURL_SEEKFUNC_OK;
+}
+
+/* The body has bytes again. */
+static void on_source(void *user)
+{
+    dv_exchange *x = user;
+    if (!x->read_paused)
+        return;
+    x->read_paused = false;
+    enter(x, STATE_SENDING);
+    curl_easy_pause(x->easy, x->paused ? CURLPAUSE_RECV : CURLPAUSE_CONT);
 }
 
 static int on_debug(CURL *easy, curl_infotype type, char *text, size_t size, void *user)
@@ -436,6 +494,25 @@ static void on_ended(dv_loop_transfer *transfer, CURLcode result)
 
 /* --- the beginning --------------------------------------------------------------------------------------------- */
 
+static int add_line(dv_exchange *x, const char *line, davit_error **err)
+{
+    struct curl_slist *lines = curl_slist_append(x->lines, line);
+    if (!lines)
+        return dv_error_oom(err);
+    x->lines = lines;
+    return 0;
+}
+
+/* What libcurl would add of itself to a request with a body, even an empty one: a form's type, and a wait of a second. */
+static int drop_lines(dv_exchange *x, const dv_exchange_spec *spec, davit_error **err)
+{
+    bool waits = spec->source && spec->source->size - spec->source->at >= EXPECT_MIN;
+    int r = waits ? 0 : add_line(x, "Expect:", err);
+    if (r == 0 && !dv_headers_get(spec->headers, "Content-Type"))
+        r = add_line(x, "Content-Type:", err);
+    return r;
+}
+
 static int add_lines(dv_exchange *x, const dv_headers *headers, davit_error **err)
 {
     for (size_t i = 0; i < headers->count; i++) {
@@ -452,9 +529,32 @@ static int add_lines(dv_exchange *x, const dv_headers *headers, davit_error **er
     return 0;
 }
 
+static void set_source(dv_exchange *x, const dv_exchange_spec *spec)
+{
+    uint64_t size = spec->source->size;
+    x->source = spec->source;
+    x->source_at = spec->source->at;
+    x->source->on_wake = on_source;
+    x->source->wake_user = x;
+    curl_easy_setopt(x->easy, CURLOPT_UPLOAD, 1L);
+    curl_easy_setopt(x->easy, CURLOPT_INFILESIZE_LARGE,
+                     size == DAVIT_SIZE_UNKNOWN ? (curl_off_t)-1 : (curl_off_t)(size - x->source_at));
+    curl_easy_setopt(x->easy, CURLOPT_READFUNCTION, on_read);
+    curl_easy_setopt(x->easy, CURLOPT_READDATA, x);
+    curl_easy_setopt(x->easy, CURLOPT_SEEKFUNCTION, on_seek);
+    curl_easy_setopt(x->easy, CURLOPT_SEEKDATA, x);
+    curl_easy_setopt(x->easy, CURLOPT_UPLOAD_BUFFERSIZE, BUFFER_UPLOAD);
+    curl_easy_setopt(x->easy, CURLOPT_CUSTOMREQUEST, spec->method);
+}
+
 static void set_method(dv_exchange *x, const dv_exchange_spec *spec)
 {
-    if (spec->body || strcmp(spec->method, "POST") == 0 || strcmp(spec->method, "PUT") == 0) {
+    if (spec->source) {
+        set_source(x, spec);
+        return;
+    }
+    if (spec->body || strcmp(spec->method, "POST") == 0 || strcmp(spec->method, "PUT") == 0 ||
+        strcmp(spec->method, "DELETE") == 0) {
         curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)spec->body_size);
         curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, spec->body ? spec->body : "");
     }
@@ -550,6 +650,7 @@ int dv_exchange_start(dv_http_client *c, const dv_exchange_spec *spec, dv_exchan
     x->large = spec->large;
     x->cookies = spec->cookies != NULL;
     x->deny_private = spec->deny_private;
+    x->answer_limit_ms = c->limits.first_byte_timeout_ms + spec->more_time_ms;
     x->tls = dv_tls_config_ref(spec->tls);
     DV_AUTO(dv_buf) host = DV_BUF_INIT(DV_URL_MAX);
     dv_url_origin_text(spec->url, &host);
@@ -557,6 +658,8 @@ int dv_exchange_start(dv_http_client *c, const dv_exchange_spec *spec, dv_exchan
     x->host = dv_strdup(text ? text + 3 : dv_buf_text(&host));
     x->easy = c->idle_count > 0 ? c->idle[--c->idle_count] : curl_easy_init();
     int r = x->host && x->easy ? add_lines(x, spec->headers, err) : dv_error_oom(err);
+    if (r == 0)
+        r = drop_lines(x, spec, err);
     if (r == 0) {
         set_method(x, spec);
         set_callbacks(x);
@@ -585,7 +688,7 @@ void dv_exchange_resume(dv_exchange *x)
         return;
     x->paused = false;
     enter(x, STATE_RECEIVING);
-    curl_easy_pause(x->easy, CURLPAUSE_CONT);
+    curl_easy_pause(x->easy, x->read_paused ? CURLPAUSE_SEND : CURLPAUSE_CONT);
     if (x->result < 0)
         on_ended(&x->transfer,
                  CURLE_WRITE_ERROR); /* refused within: libcurl itself would only see it with the next bytes */

@@ -9,6 +9,7 @@
 #ifndef DV_NET_HTTP_CLIENT_H
 #define DV_NET_HTTP_CLIENT_H
 
+#include "net/body.h"
 #include "net/header.h"
 #include "net/loop.h"
 #include "net/proxy.h"
@@ -70,9 +71,11 @@ typedef struct dv_exchange_spec {
     const dv_headers *headers; /* everything but User-Agent */
     const void *body;          /* borrowed until the end; NULL: none */
     size_t body_size;
-    bool http1_only; /* blobs (DESIGN 5) */
-    bool decode;     /* undo gzip, which nobody asked for; blobs are never decoded */
-    bool fresh;      /* over a new connection */
+    dv_body *source;       /* in place of body: read from where it is; borrowed until the end */
+    uint32_t more_time_ms; /* the first byte of the answer may take so much longer */
+    bool http1_only;       /* blobs (DESIGN 5) */
+    bool decode;           /* undo gzip, which nobody asked for; blobs are never decoded */
+    bool fresh;            /* over a new connection */
     bool verify_tls;
     davit_tls_config *tls;   /* NULL: the system's roots and no client certificates. A reference is kept */
     bool client_certificate; /* the peer may see those of tls */

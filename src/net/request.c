@@ -22,6 +22,9 @@ struct dv_request {
     dv_url origin; /* of the first hop */
     const void *body;
     size_t body_size, body_max;
+    dv_body *source;
+    uint32_t more_time_ms;
+    bool body_may_leave, keeps_method;
     dv_cookies *cookies;
     davit_tls_config *tls;
     bool blob, decode, fresh, large, verify_tls, client_certificate, deny_private, trust_hops;
@@ -192,6 +195,9 @@ static int next_hop(dv_request *q, davit_error **err)
     int status = q->response.status;
     bool keeps_method =
         strcmp(q->method, "GET") == 0 || strcmp(q->method, "HEAD") == 0 || status == 307 || status == 308;
+    if (!keeps_method && q->keeps_method)
+        return dv_error_set(err, DAVIT_EPROTOCOL, "%s: redirect (%d) of a %s to %s, as a GET, refused",
+                            q->origin.host, status, q->method, to.host);
     if (!keeps_method) {
         char *get = dv_strdup("GET");
         if (!get)
@@ -200,10 +206,11 @@ static int next_hop(dv_request *q, davit_error **err)
         q->method = get;
         q->body = NULL;
         q->body_size = 0;
+        q->source = NULL;
     }
     if (!dv_url_same_origin(&q->origin, &to))
         q->response.left_origin = true;
-    if (q->body && q->response.left_origin)
+    if ((q->body || q->source) && q->response.left_origin && !q->body_may_leave)
         return dv_error_set(err, DAVIT_EPROTOCOL, "%s: redirect of a request with a body to %s refused",
                             q->origin.host, to.host);
     q->deny_private = deny && strcmp(to.host, q->origin.host) != 0;
@@ -239,6 +246,8 @@ static int start_hop(dv_request *q, const dv_url *url, davit_error **err)
         if (!h->origin_only || !q->response.left_origin)
             r = dv_headers_add(&headers, h->name, h->value, h->secret ? DV_HEADER_SECRET : 0, err);
     }
+    if (r == 0 && q->source)
+        r = dv_body_seek(q->source, 0, err);
     if (r < 0)
         return r;
     dv_url_clear(&q->response.url);
@@ -254,6 +263,8 @@ static int start_hop(dv_request *q, const dv_url *url, davit_error **err)
                                  .headers = &headers,
                                  .body = q->body,
                                  .body_size = q->body_size,
+                                 .source = q->source,
+                                 .more_time_ms = q->more_time_ms,
                                  .http1_only = q->blob,
                                  .decode = q->decode,
                                  .fresh = q->fresh,
@@ -280,6 +291,11 @@ int dv_request_start(dv_http_client *c, const dv_request_spec *spec, dv_request 
     q->body = spec->body;
     q->body_size = spec->body_size;
     q->body_max = spec->body_max;
+    q->source = spec->source;
+    q->more_time_ms = spec->more_time_ms;
+    q->body_may_leave = spec->body_may_leave;
+    q->keeps_method = spec->keeps_method;
+    q->response.left_origin = spec->left_origin;
     q->blob = spec->blob;
     q->decode = spec->decode;
     q->fresh = spec->fresh;

@@ -1,0 +1,131 @@
+/*
+ * net/pipe_body.c - see pipe_body.h. The reader is woken and the writer called back from turns of their own, by timers: neither may be
+ * resumed from within a callback of the other.
+ */
+#include "net/pipe_body.h"
+
+#include "net/http_client.h"
+
+#include <string.h>
+
+struct dv_pipe_body {
+    dv_body body;
+    dv_loop *loop;
+    dv_timer wake, space;
+    const dv_pipe_body_handler *handler;
+    void *user;
+    size_t start, used; /* in the ring */
+    bool full;          /* a write was refused */
+    bool ended;
+    int result;
+    davit_error *err;
+    unsigned char ring[DV_PIPE_BODY_ROOM];
+};
+
+void dv_pipe_body_free(dv_pipe_body *p)
+{
+    if (!p)
+        return;
+    dv_timer_stop(&p->wake);
+    dv_timer_stop(&p->space);
+    davit_error_free(p->err);
+    free(p);
+}
+
+dv_body *dv_pipe_body_body(dv_pipe_body *p)
+{
+    return &p->body;
+}
+
+static void on_wake(dv_timer *timer)
+{
+    dv_body_wake(&((dv_pipe_body *)((char *)timer - offsetof(dv_pipe_body, wake)))->body);
+}
+
+static void on_space(dv_timer *timer)
+{
+    dv_pipe_body *p = (dv_pipe_body *)((char *)timer - offsetof(dv_pipe_body, space));
+    p->handler->on_space(p->user);
+}
+
+static void wake_later(dv_pipe_body *p)
+{
+    if (!p->wake.at_ms)
+        dv_timer_start(p->loop, &p->wake, 0);
+}
+
+static int64_t pipe_read(dv_body *b, void *into, size_t max, davit_error **err)
+{
+    dv_pipe_body *p = (dv_pipe_body *)b;
+    size_t n = p->used < max ? p->used : max;
+    size_t before_wrap = sizeof(p->ring) - p->start;
+    if (n == 0 && p->result < 0)
+        return dv_error_move(err, &p->err, p->result);
+    if (n == 0)
+        return p->ended ? 0 : DV_BODY_LATER;
+    size_t first = n < before_wrap ? n : before_wrap;
+    memcpy(into, p->ring + p->start, first);
+    memcpy((unsigned char *)into + first, p->ring, n - first);
+    p->start = (p->start + n) % sizeof(p->ring);
+    p->used -= n;
+    if (p->full && p->used <= sizeof(p->ring) / 2) {
+        p->full = false;
+        dv_timer_start(p->loop, &p->space, 0);
+    }
+    return (int64_t)n;
+}
+
+static int pipe_seek(dv_body *b, uint64_t offset, davit_error **err)
+{
+    dv_pipe_body *p = (dv_pipe_body *)b;
+    p->start = p->used = 0;
+    p->full = p->ended = false;
+    dv_timer_stop(&p->space);
+    return p->handler->on_seek(p->user, offset, err);
+}
+
+int dv_pipe_body_new(dv_loop *loop, uint64_t size, const dv_pipe_body_handler *handler, void *user,
+                     dv_pipe_body **out, davit_error **err)
+{
+    dv_pipe_body *p = malloc(sizeof(*p)); /* the ring need not be zeroed */
+    if (!p)
+        return dv_error_oom(err);
+    memset(p, 0, offsetof(dv_pipe_body, ring));
+    p->body = (dv_body){.size = size, .read = pipe_read, .seek = handler->on_seek ? pipe_seek : NULL};
+    p->loop = loop;
+    p->wake.fire = on_wake;
+    p->space.fire = on_space;
+    p->handler = handler;
+    p->user = user;
+    *out = p;
+    return 0;
+}
+
+int dv_pipe_body_write(dv_pipe_body *p, const void *bytes, size_t size)
+{
+    if (size > sizeof(p->ring) - p->used) {
+        p->full = true;
+        return DV_HTTP_PAUSE;
+    }
+    size_t at = (p->start + p->used) % sizeof(p->ring), room = sizeof(p->ring) - at;
+    size_t first = size < room ? size : room;
+    memcpy(p->ring + at, bytes, first);
+    memcpy(p->ring, (const unsigned char *)bytes + first, size - first);
+    p->used += size;
+    wake_later(p);
+    return 0;
+}
+
+void dv_pipe_body_end(dv_pipe_body *p)
+{
+    p->ended = true;
+    wake_later(p);
+}
+
+void dv_pipe_body_fail(dv_pipe_body *p, int r, davit_error *err)
+{
+    davit_error_free(p->err);
+    p->result = r;
+    p->err = err;
+    wake_later(p);
+}
