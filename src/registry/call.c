@@ -5,6 +5,8 @@
  */
 #include "registry/call.h"
 
+#include "auth/scope.h"
+#include "net/address.h"
 #include "net/error_body.h"
 #include "registry/call_private.h"
 #include "util/clock.h"
@@ -25,6 +27,10 @@ static void call_free(dv_call *c)
     free(c->path);
     free(c->query);
     free(c->range);
+    dv_url_clear(&c->url);
+    dv_headers_clear(&c->headers);
+    for (size_t i = 0; i < DV_COUNT(c->scopes); i++)
+        free(c->scopes[i]);
     dv_secret_clear(&c->sent);
     free(c);
 }
@@ -67,6 +73,8 @@ void dv_call_failed(dv_call *c, int r, davit_error *err)
     dv_timer_stop(&c->limit);
     if (c->attempts)
         policy.attempts = c->attempts;
+    if (strcmp(c->method, "PATCH") == 0 || (c->body && c->body->at > 0 && !c->body->seek))
+        policy.attempts = 1;
     uint32_t jitter;
     dv_random_bytes(&jitter, sizeof(jitter));
     int64_t delay = r == DAVIT_ENOMEM ? -1 : dv_retry_delay_ms(&policy, c->attempt + 1, err, jitter);
@@ -77,7 +85,8 @@ void dv_call_failed(dv_call *c, int r, davit_error *err)
         dv_call_end(c, r, NULL, err);
         return;
     }
-    dv_trace(HTTP, "%s: again in %lld ms: %s", c->path, (long long)delay, davit_error_message(err));
+    dv_trace(HTTP, "%s: again in %lld ms: %s", c->path ? c->path : c->url.path, (long long)delay,
+             davit_error_message(err));
     davit_error_free(err);
     c->attempt++;
     c->fresh = true; /* whatever broke it may have broken the kept connections too */
@@ -88,6 +97,8 @@ void dv_call_failed(dv_call *c, int r, davit_error *err)
 void dv_call_note_peer(dv_call *c, const dv_response *response)
 {
     dv_host *host = c->registry->host;
+    if (c->url.text && response->left_origin)
+        return; /* somebody else's */
     host->peer_known = !response->through_proxy;
     host->peer_private = response->peer_private;
     if (host->peer_known)
@@ -157,6 +168,8 @@ static const dv_request_handler call_request_handler = {
 
 int dv_call_build_url(const dv_call *c, bool tls, dv_url *out, davit_error **err)
 {
+    if (c->url.text)
+        return dv_url_copy(&c->url, out, err);
     const dv_url *base = &c->registry->endpoint.url;
     DV_AUTO(dv_buf) text = DV_BUF_INIT(DV_URL_MAX);
     bool plain = !tls && strcmp(base->scheme, "https") == 0;
@@ -189,6 +202,8 @@ int dv_call_build_headers(const dv_call *c, bool credentials, dv_headers *out, d
         r = dv_headers_add(out, "Accept", "*/*", 0, err);
     if (r == 0 && c->range)
         r = dv_headers_add(out, "Range", c->range, 0, err);
+    for (size_t i = 0; r == 0 && i < c->headers.count; i++)
+        r = dv_headers_add(out, c->headers.items[i].name, c->headers.items[i].value, 0, err);
     const dv_headers *extra = &reg->client->extra_headers;
     for (size_t i = 0; r == 0 && credentials && !reg->endpoint.mirror && i < extra->count; i++)
         r = dv_headers_add(out, extra->items[i].name, extra->items[i].value,
@@ -198,12 +213,30 @@ int dv_call_build_headers(const dv_call *c, bool credentials, dv_headers *out, d
     return r;
 }
 
+static const char *const *call_scopes(const dv_call *c)
+{
+    return (const char *const *)c->scopes;
+}
+
+/* Whether a Location leads away from the registry: then it gets nothing that is the registry's (threats A5). */
+static bool is_elsewhere(const dv_call *c, bool tls)
+{
+    if (!c->url.text)
+        return false;
+    dv_url origin = c->registry->endpoint.url; /* a view */
+    char plain[] = "http";
+    if (!tls && strcmp(origin.scheme, "https") == 0) {
+        origin.scheme = plain;
+        origin.port = origin.explicit_port ? origin.port : 80;
+    }
+    return !dv_url_same_origin(&origin, &c->url);
+}
+
 void dv_call_prepare_authorization(dv_call *c)
 {
     dv_registry *reg = c->registry;
-    const char *scopes[] = {c->without_scope ? NULL : reg->pull_scope, NULL};
     dv_secret_clear(&c->sent);
-    dv_authorizer_get(reg->authorizer, scopes, dv_clock_ms(), &c->sent);
+    dv_authorizer_get(reg->authorizer, call_scopes(c), dv_clock_ms(), &c->sent);
 }
 
 int dv_call_send(dv_call *c, bool tls, bool credentials, const dv_request_handler *handler, void *user,
@@ -216,23 +249,35 @@ int dv_call_send(dv_call *c, bool tls, bool credentials, const dv_request_handle
         r = dv_call_build_headers(c, credentials, &headers, err);
     if (r < 0)
         return r;
-    return dv_request_start(&c->registry->client->http,
-                            &(dv_request_spec){
-                                .method = c->method,
-                                .url = &url,
-                                .headers = &headers,
-                                .body_max = c->body_max,
-                                .blob = c->blob,
-                                .decode = !c->encoded,
-                                .fresh = c->fresh,
-                                .large = c->large,
-                                .verify_tls = !c->registry->endpoint.insecure,
-                                .tls = c->registry->endpoint.tls,
-                                .client_certificate = true,
-                                .handler = handler,
-                                .user = user,
-                            },
-                            out, err);
+    const dv_registry *reg = c->registry;
+    bool elsewhere = is_elsewhere(c, tls);
+    bool private =
+        (reg->host->peer_known && reg->host->peer_private) || dv_host_is_private(reg->endpoint.url.host);
+    return dv_request_start(
+        &reg->client->http,
+        &(dv_request_spec){
+            .method = c->method,
+            .url = &url,
+            .headers = &headers,
+            .source = c->body,
+            .more_time_ms = c->more_time_ms,
+            .body_may_leave = true,
+            .keeps_method = true,
+            .left_origin = elsewhere,
+            .deny_private = elsewhere && !private && strcmp(url.host, reg->endpoint.url.host) != 0,
+            .trust_hops = elsewhere && private,
+            .body_max = c->body_max,
+            .blob = c->blob,
+            .decode = !c->encoded,
+            .fresh = c->fresh,
+            .large = c->large,
+            .verify_tls = !reg->endpoint.insecure,
+            .tls = reg->endpoint.tls,
+            .client_certificate = true,
+            .handler = handler,
+            .user = user,
+        },
+        out, err);
 }
 
 static dv_host *find_host(davit_client *client, const dv_url *url)
@@ -274,20 +319,61 @@ void dv_call_ask(dv_call *c)
         tls = reg->host->scheme == DV_SCHEME_HTTPS;
     }
     reg->plain = !tls;
-    const char *scopes[] = {c->without_scope ? NULL : reg->pull_scope, NULL};
     DV_AUTO(dv_token_request) wanted = DV_TOKEN_REQUEST_INIT;
-    int r = dv_authorizer_prepare(reg->authorizer, scopes, dv_clock_ms(), &wanted, &err);
+    bool elsewhere = is_elsewhere(c, tls);
+    int r =
+        elsewhere ? 0 : dv_authorizer_prepare(reg->authorizer, call_scopes(c), dv_clock_ms(), &wanted, &err);
     if (r > 0) {
         dv_timer_stop(&c->limit);
         dv_token_fetch_join(c, &wanted); /* a 401 that can be foreseen is not waited for */
         return;
     }
     davit_error_free(DV_STEAL(err));
-    dv_call_prepare_authorization(c);
-    r = dv_call_send(c, tls, true, &call_request_handler, c, &c->request, &err);
+    dv_secret_clear(&c->sent);
+    if (!elsewhere)
+        dv_call_prepare_authorization(c);
+    r = dv_call_send(c, tls, !elsewhere, &call_request_handler, c, &c->request, &err);
     c->fresh = false;
     if (r < 0)
         dv_call_end(c, r, NULL, err);
+}
+
+static int set_scopes(dv_call *c, const dv_call_spec *spec, davit_error **err)
+{
+    DV_AUTO(dv_buf) own = DV_BUF_INIT(DV_SCOPES_TEXT_MAX);
+    DV_AUTO(dv_buf) from = DV_BUF_INIT(DV_SCOPES_TEXT_MAX);
+    if (spec->without_scope)
+        return 0;
+    if (spec->actions)
+        dv_scope_repository(&own, NULL, c->registry->path, spec->actions);
+    else
+        dv_buf_puts(&own, c->registry->scope);
+    if (spec->from)
+        dv_scope_repository(&from, NULL, spec->from, "pull");
+    if (!(c->scopes[0] = dv_buf_take(&own)) || (spec->from && !(c->scopes[1] = dv_buf_take(&from))))
+        return dv_error_oom(err);
+    if (spec->from && strcmp(c->scopes[0], c->scopes[1]) > 0) {
+        char *first = c->scopes[1];
+        c->scopes[1] = c->scopes[0];
+        c->scopes[0] = first;
+    }
+    return 0;
+}
+
+static int copy_spec(dv_call *c, const dv_call_spec *spec, davit_error **err)
+{
+    int r = set_scopes(c, spec, err);
+    if (r == 0 && spec->url)
+        r = dv_url_copy(spec->url, &c->url, err);
+    for (size_t i = 0; r == 0 && i < spec->header_count; i++)
+        r = dv_headers_add(&c->headers, spec->headers[i].name, spec->headers[i].value, 0, err);
+    if (r < 0)
+        return r;
+    c->path = dv_strdup(spec->path);
+    c->query = dv_strdup(spec->query);
+    c->range = dv_strdup(spec->range);
+    bool failed = (spec->path && !c->path) || (spec->query && !c->query) || (spec->range && !c->range);
+    return failed ? dv_error_oom(err) : 0;
 }
 
 int dv_call_start(dv_registry *reg, const dv_call_spec *spec, dv_call **out, davit_error **err)
@@ -313,12 +399,12 @@ int dv_call_start(dv_registry *reg, const dv_call_spec *spec, dv_call **out, dav
     c->attempt = 1;
     c->timer.fire = on_timer;
     c->limit.fire = on_limit;
-    c->path = dv_strdup(spec->path);
-    c->query = dv_strdup(spec->query);
-    c->range = dv_strdup(spec->range);
-    if (!c->path || (spec->query && !c->query) || (spec->range && !c->range)) {
+    c->body = spec->body;
+    c->more_time_ms = spec->more_time_ms;
+    int r = copy_spec(c, spec, err);
+    if (r < 0) {
         call_free(c);
-        return dv_error_oom(err);
+        return r;
     }
     /* The first try waits for the next turn, so that no callback comes before the caller has the handle. */
     dv_timer_start(reg->client->loop, &c->timer, 0);
@@ -343,7 +429,6 @@ static void challenged(dv_call *c, dv_response *response)
 {
     dv_registry *reg = c->registry;
     davit_error *err = NULL;
-    const char *scopes[] = {c->without_scope ? NULL : reg->pull_scope, NULL};
     dv_auth_step step;
     DV_AUTO(dv_token_request) wanted = DV_TOKEN_REQUEST_INIT;
     int r = 0;
@@ -353,8 +438,8 @@ static void challenged(dv_call *c, dv_response *response)
     c->auth_rounds++;
     reg->challenged = true;
     if (r == 0)
-        r = dv_authorizer_challenged(reg->authorizer, &response->headers, scopes, &c->sent, dv_clock_ms(),
-                                     &step, &wanted, &err);
+        r = dv_authorizer_challenged(reg->authorizer, &response->headers, call_scopes(c), &c->sent,
+                                     dv_clock_ms(), &step, &wanted, &err);
     if (r < 0) {
         /* Nothing more fits. Of what was sent the registry knows best what is wrong, when it says something. */
         davit_error *told = NULL;
@@ -462,4 +547,33 @@ int dv_call_wait(dv_registry *reg, const dv_call_spec *spec, dv_response *out, d
     }
     dv_queue_free(w.queue);
     return r;
+}
+
+int dv_call_delete(dv_registry *reg, const char *path, davit_error **err)
+{
+    static const char *const actions[] = {"delete", "pull,push"};
+    DV_AUTOPTR(davit_error) first = NULL;
+    int r = 0;
+    for (size_t i = 0; i < DV_COUNT(actions); i++) {
+        DV_AUTO(dv_response) res = DV_RESPONSE_INIT;
+        DV_AUTOPTR(davit_error) why = NULL;
+        int now = dv_call_wait(
+            reg,
+            &(dv_call_spec){
+                .method = "DELETE", .path = path, .actions = actions[i], .body_max = DV_ERROR_BODY_MAX},
+            &res, &why);
+        if (now == 0)
+            return 0;
+        if (i == 0) {
+            r = now;
+            first = DV_STEAL(why);
+        }
+        if (r != DAVIT_EUNAUTHORIZED && r != DAVIT_EDENIED)
+            break;
+    }
+    int status = davit_error_http_status(first);
+    if (status == 405 || status == 501 || dv_str_equal(davit_error_registry_code(first), "UNSUPPORTED"))
+        return dv_error_set(err, DAVIT_EUNSUPPORTED, "%s does not delete: %s", reg->domain,
+                            davit_error_message(first));
+    return dv_error_move(err, &first, r);
 }

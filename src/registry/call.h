@@ -13,6 +13,11 @@
 
 typedef struct dv_call dv_call;
 
+/* A header line more. */
+typedef struct dv_call_header {
+    const char *name, *value;
+} dv_call_header;
+
 typedef struct dv_call_handler {
     int (*on_head)(void *user, const dv_response *response,
                    davit_error **err); /* as dv_request_handler; success only */
@@ -22,10 +27,25 @@ typedef struct dv_call_handler {
 
 typedef struct dv_call_spec {
     const char *method;
-    const char *path;          /* behind the endpoint's own, "v2/<name>/tags/list"; copied */
-    const char *query;         /* without "?", or NULL; copied */
-    const char *const *accept; /* media types, ends with NULL; or NULL */
-    const char *range;         /* Range header, or NULL; copied */
+    const char *path;  /* behind the endpoint's own, "v2/<name>/tags/list"; copied */
+    const char *query; /* without "?", or NULL; copied */
+    /*
+     * In place of both: what a Location gave, resolved by dv_redirect_target(); copied. Another origin than the registry's gets no
+     * credentials and must not be a private one unless the registry is (threats A5, A7).
+     */
+    const dv_url *url;
+    const char *const *accept;     /* media types, ends with NULL; or NULL */
+    const char *range;             /* Range header, or NULL; copied */
+    const dv_call_header *headers; /* copied */
+    size_t header_count;
+    /*
+     * What is sent; borrowed until the end. Sent again from its start after a 401 and in each attempt, where it can seek. PATCH
+     * is never repeated by itself, whatever `attempts` says (DESIGN 5).
+     */
+    dv_body *body;
+    const char *from;    /* the scope of pulling from this repository too (a mount); borrowed until the end */
+    const char *actions; /* of the scope, "delete"; NULL: those of the registry; borrowed until the end */
+    uint32_t more_time_ms; /* the first byte of the answer may take so much longer */
     size_t body_max;
     bool blob, large;   /* as in dv_request_spec */
     bool encoded;       /* the body stays as it comes: no gzip is undone */
@@ -47,5 +67,11 @@ void dv_call_resume(dv_call *call);
 
 /* Threads: a caller's. Start it, wait for its end or for the client's cancellation. handler and user are ignored. */
 int dv_call_wait(dv_registry *reg, const dv_call_spec *spec, dv_response *out, davit_error **err);
+
+/*
+ * Threads: a caller's. DELETE what is at path. DAVIT_EUNSUPPORTED with words of its own where the registry deletes nothing (405 and its
+ * like). The token is for deleting first; where that gets nothing, for pushing (registries differ in what they call it).
+ */
+int dv_call_delete(dv_registry *reg, const char *path, davit_error **err);
 
 #endif

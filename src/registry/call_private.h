@@ -13,6 +13,11 @@ struct dv_call {
     const char *method;
     char *path, *query, *range;
     const char *const *accept;
+    dv_url url; /* in place of path and query; empty: none */
+    dv_headers headers;
+    dv_body *body;
+    char *scopes[3]; /* sorted, ends with NULL */
+    uint32_t more_time_ms;
     size_t body_max;
     bool blob, large, encoded, fresh, any_status, without_scope, login;
     uint32_t attempts, attempt, auth_rounds, limit_ms;

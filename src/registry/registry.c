@@ -49,8 +49,8 @@ int dv_registry_open(davit_client *c, const dv_endpoint *endpoint, const char *d
     reg->domain = dv_strdup(domain);
     reg->path = dv_strdup(path);
     dv_scope_repository(&scope, NULL, path, "pull");
-    reg->pull_scope = path[0] ? dv_buf_take(&scope) : dv_strdup("");
-    if (!reg->domain || !reg->path || !reg->pull_scope)
+    reg->scope = path[0] ? dv_buf_take(&scope) : dv_strdup("");
+    if (!reg->domain || !reg->path || !reg->scope)
         return dv_error_oom(err);
     int r = dv_url_copy(&endpoint->url, &reg->endpoint.url, err);
     if (r == 0)
@@ -59,6 +59,18 @@ int dv_registry_open(davit_client *c, const dv_endpoint *endpoint, const char *d
     if (r < 0)
         return r;
     *out = DV_STEAL(reg);
+    return 0;
+}
+
+int dv_registry_set_actions(dv_registry *reg, const char *actions, davit_error **err)
+{
+    DV_AUTO(dv_buf) scope = DV_BUF_INIT(DV_SCOPES_TEXT_MAX);
+    dv_scope_repository(&scope, NULL, reg->path, actions);
+    char *text = dv_buf_take(&scope);
+    if (!text)
+        return dv_error_oom(err);
+    free(reg->scope);
+    reg->scope = text;
     return 0;
 }
 
@@ -72,6 +84,6 @@ void dv_registry_close(dv_registry *reg)
     davit_tls_config_free(reg->endpoint.tls);
     free(reg->domain);
     free(reg->path);
-    free(reg->pull_scope);
+    free(reg->scope);
     free(reg);
 }

@@ -13,10 +13,10 @@ typedef struct dv_token_fetch dv_token_fetch;
 
 typedef struct dv_registry {
     davit_client *client;
-    dv_endpoint endpoint; /* a copy */
-    char *domain;         /* of the reference, for messages and scopes */
-    char *path;           /* repository path; "" for none */
-    char *pull_scope;
+    dv_endpoint endpoint;      /* a copy */
+    char *domain;              /* of the reference, for messages and scopes */
+    char *path;                /* repository path; "" for none */
+    char *scope;               /* of its requests: "repository:<path>:pull" */
     dv_authorizer *authorizer; /* loop thread from the first call on */
     dv_host *host;             /* set by the first call */
     dv_token_fetch *fetches;   /* token requests under way */
@@ -32,6 +32,8 @@ typedef struct dv_registry {
 int dv_registry_open(davit_client *c, const dv_endpoint *endpoint, const char *domain, const char *path,
                      const davit_auth_config *credentials, dv_registry **out, davit_error **err);
 void dv_registry_close(dv_registry *reg);
+/* Before the first call: what its requests are to be allowed, "pull,push" in place of "pull"; one token then does for all of them. */
+int dv_registry_set_actions(dv_registry *reg, const char *actions, davit_error **err);
 DV_DEFINE_AUTOPTR(dv_registry, dv_registry_close)
 
 #endif

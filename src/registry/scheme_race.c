@@ -3,10 +3,12 @@
  *
  * The same question goes out over both at once, the plain one without credentials. TLS wins as soon as its handshake is done,
  * for which it has 100 ms more once the plain answer is there; http is then off for this client. A question whose answer is
- * streamed cannot be asked twice: GET /v2/ runs the race for it.
+ * streamed cannot be asked twice, nor can one that changes something: GET /v2/ runs the race for them.
  */
 #include "registry/call_private.h"
 #include "util/log.h"
+
+#include <string.h>
 
 #define TLS_GRACE_MS 100
 
@@ -180,7 +182,8 @@ void dv_race_or_wait(dv_call *c)
         host->racing = true;
         c->race = race;
         race->call = c;
-        race->probe = c->handler->on_head != NULL;
+        race->probe = c->handler->on_head != NULL || c->url.text ||
+                      (strcmp(c->method, "GET") != 0 && strcmp(c->method, "HEAD") != 0);
         race->grace.fire = on_grace;
         r = start_both(race, &err);
     }

@@ -40,6 +40,24 @@ int dv_blob_get_start(dv_registry *reg, const davit_digest *digest, uint64_t siz
 void dv_blob_get_cancel(dv_blob_get *get);
 void dv_blob_get_resume(dv_blob_get *get);
 
+/* --- whether it is there ------------------------------------------------------------------------------------------ */
+
+typedef struct dv_blob_head dv_blob_head;
+
+/* The end; the question is gone. r is 0: it is there and has size bytes; DAVIT_ENOTFOUND "unknown blob". */
+typedef void dv_blob_head_fn(void *user, int r, uint64_t size, davit_error *err);
+
+/* Threads: loop. Repeated by the client's policy. On failure no callback is called. */
+int dv_blob_head_start(dv_registry *reg, const davit_digest *digest, dv_blob_head_fn *ended, void *user,
+                       dv_blob_head **out, davit_error **err);
+/* Threads: loop. No further callback. Not from within one of its own callbacks. */
+void dv_blob_head_cancel(dv_blob_head *head);
+
+/* Threads: a caller's; block. Texts as above. */
+int dv_v2_blob_head(dv_registry *reg, const davit_digest *digest, uint64_t *out_size, davit_error **err);
+/* DAVIT_ENOTFOUND "unknown blob"; DAVIT_EUNSUPPORTED: this registry deletes nothing. */
+int dv_v2_blob_delete(dv_registry *reg, const davit_digest *digest, davit_error **err);
+
 /* Threads: a caller's; blocks. A small blob whole, in memory, repeated by the client's policy; not verified. */
 int dv_v2_blob_read(dv_registry *reg, const davit_digest *digest, size_t max, dv_response *out,
                     davit_error **err);

@@ -25,9 +25,9 @@ int dv_v2_catalog_list(dv_registry *reg, const dv_page_part *part, davit_reposit
     DV_AUTO(dv_buf) scope = DV_BUF_INIT(DV_SCOPES_TEXT_MAX);
     DV_AUTOPTR(davit_error) why = NULL;
     dv_scope_registry(&scope, "catalog", "*");
-    free(reg->pull_scope);
-    reg->pull_scope = dv_buf_take(&scope);
-    if (!reg->pull_scope)
+    free(reg->scope);
+    reg->scope = dv_buf_take(&scope);
+    if (!reg->scope)
         return dv_error_oom(err);
     int r = dv_v2_page_list(reg, &list, fn, user_data, &why);
     if (r == 0)

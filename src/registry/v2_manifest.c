@@ -132,3 +132,72 @@ int dv_v2_manifest_get(dv_registry *reg, const char *name, const davit_digest *e
     a = (dv_manifest_answer)DV_MANIFEST_ANSWER_INIT;
     return 0;
 }
+
+/* --- changing it ---------------------------------------------------------------------------------------------------- */
+
+int dv_v2_manifest_exists(dv_registry *reg, const char *name, davit_error **err)
+{
+    DV_AUTO(dv_response) res = DV_RESPONSE_INIT;
+    DV_AUTOPTR(davit_error) why = NULL;
+    int r = ask(reg, "HEAD", name, &res, &why);
+    if (r == 0)
+        return 1;
+    return davit_error_http_status(why) == 404 ? 0 : dv_error_move(err, &why, r);
+}
+
+static int check_stored(const dv_response *res, const davit_digest *ours, davit_error **err)
+{
+    const char *told = dv_headers_get(&res->headers, "Docker-Content-Digest");
+    davit_digest stored;
+    if (!told || !*told)
+        return 0;
+    int r = parse_told_digest(told, &stored, err);
+    if (r < 0 || stored.algorithm != ours->algorithm || davit_digest_equal(&stored, ours))
+        return r;
+    return dv_error_set(err, DAVIT_EDIGEST, "the registry stored %s in place of manifest %s", stored.text,
+                        ours->text);
+}
+
+int dv_v2_manifest_put(dv_registry *reg, const char *name, const char *media_type, const void *bytes,
+                       size_t size, dv_manifest_put *out, davit_error **err)
+{
+    const dv_call_header type = {"Content-Type", media_type};
+    DV_AUTO(dv_response) res = DV_RESPONSE_INIT;
+    DV_AUTO(dv_buf) path = DV_BUF_INIT(DV_URL_MAX);
+    dv_manifest_put put = {.subject_known = false};
+    davit_digest named;
+    dv_memory_body body;
+    dv_memory_body_init(&body, bytes, size);
+    dv_buf_printf(&path, "v2/%s/manifests/%s", reg->path, name);
+    if (path.failed)
+        return dv_error_oom(err);
+    bool pinned = davit_digest_parse(name, &named, NULL) == 0;
+    int r = davit_digest_of(pinned ? named.algorithm : DAVIT_SHA256, bytes, size, &put.digest, err);
+    if (r == 0 && pinned && !davit_digest_equal(&named, &put.digest))
+        r = mismatch(&named, err);
+    if (r == 0)
+        r = dv_call_wait(reg,
+                         &(dv_call_spec){.method = "PUT",
+                                         .path = dv_buf_text(&path),
+                                         .headers = &type,
+                                         .header_count = 1,
+                                         .body = &body.body,
+                                         .body_max = DV_ERROR_BODY_MAX},
+                         &res, err);
+    if (r == 0)
+        r = check_stored(&res, &put.digest, err);
+    if (r < 0)
+        return r;
+    put.subject_known = dv_headers_get(&res.headers, "OCI-Subject") != NULL;
+    *out = put;
+    return 0;
+}
+
+int dv_v2_manifest_delete(dv_registry *reg, const char *name, davit_error **err)
+{
+    DV_AUTO(dv_buf) path = DV_BUF_INIT(DV_URL_MAX);
+    dv_buf_printf(&path, "v2/%s/manifests/%s", reg->path, name);
+    if (path.failed)
+        return dv_error_oom(err);
+    return dv_call_delete(reg, dv_buf_text(&path), err);
+}

@@ -34,4 +34,25 @@ int dv_v2_manifest_resolve(dv_registry *reg, const char *tag_or_digest, dv_manif
 int dv_v2_manifest_get(dv_registry *reg, const char *tag_or_digest, const davit_digest *expected,
                        dv_manifest_answer *out, davit_error **err);
 
+/* HEAD by digest or tag: 1 there, 0 not. */
+int dv_v2_manifest_exists(dv_registry *reg, const char *tag_or_digest, davit_error **err);
+
+typedef struct dv_manifest_put {
+    davit_digest digest; /* of the bytes; the registry said nothing else */
+    bool subject_known;  /* OCI-Subject: the registry lists it as a referrer by itself */
+} dv_manifest_put;
+
+/*
+ * PUT the very bytes under a tag or their digest. A registry that stores other bytes is DAVIT_EDIGEST. A blob that it lacks shows as
+ * davit_error_registry_code() MANIFEST_BLOB_UNKNOWN (or MANIFEST_UNKNOWN, for a child).
+ */
+int dv_v2_manifest_put(dv_registry *reg, const char *tag_or_digest, const char *media_type, const void *bytes,
+                       size_t size, dv_manifest_put *out, davit_error **err);
+
+/*
+ * DELETE: by digest the manifest with every tag of it, by tag the tag alone, where the registry has that. DAVIT_ENOTFOUND;
+ * DAVIT_EUNSUPPORTED: it does not delete (that).
+ */
+int dv_v2_manifest_delete(dv_registry *reg, const char *tag_or_digest, davit_error **err);
+
 #endif

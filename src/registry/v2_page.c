@@ -2,6 +2,7 @@
 #include "registry/v2_page.h"
 
 #include "registry/call.h"
+#include "registry/page_walk.h"
 #include "util/json.h"
 #include "util/str.h"
 
@@ -152,81 +153,29 @@ static int build_query(const dv_page_part *part, const char *last, char **out, d
     return *out ? 0 : dv_error_oom(err);
 }
 
-/* The next page's path and query; both NULL at the end. */
-static int next_page(dv_registry *reg, const dv_page_list *list, const dv_response *res, const progress *p,
-                     char **path, char **query, davit_error **err)
-{
-    DV_AUTOFREE char *link = dv_header_link_next(&res->headers);
-    if (!link && p->final && p->in_page == page_size(&list->part))
-        return build_query(&list->part, p->final, query, err);
-    free(*query);
-    free(*path);
-    *path = *query = NULL;
-    if (!link)
-        return 0;
-    DV_AUTO(dv_url) url = DV_URL_INIT;
-    int r = dv_url_resolve(&res->url, link, &url, err);
-    if (r < 0)
-        return dv_error_wrap(err, r, "%s: next page", list->what);
-    const char *base = reg->endpoint.url.path;
-    size_t n = strlen(base);
-    while (n > 0 && base[n - 1] == '/')
-        n--;
-    if (strncmp(url.path, base, n) != 0 || url.path[n] != '/')
-        return dv_error_set(err, DAVIT_EPROTOCOL, "%s: the next page is outside of the registry", list->what);
-    *path = dv_strdup(url.path + n + 1);
-    *query = dv_strdup(url.query ? url.query : "");
-    return *path && *query ? 0 : dv_error_oom(err);
-}
-
-/*
- * Remember pages 1, 2, 4, 8, ...: whoever leads in a circle, however long, comes by the one that was remembered last (Brent).
- */
-static int mark_page(char **marked_path, char **marked_query, unsigned page, const char *path,
-                     const char *query, davit_error **err)
-{
-    if (page & (page + 1))
-        return 0;
-    free(*marked_path);
-    free(*marked_query);
-    *marked_path = dv_strdup(path);
-    *marked_query = dv_strdup(query ? query : "");
-    return *marked_path && *marked_query ? 0 : dv_error_oom(err);
-}
-
 int dv_v2_page_list(dv_registry *reg, const dv_page_list *list, dv_page_fn fn, void *user_data,
                     davit_error **err)
 {
-    DV_AUTOFREE char *path = dv_strdup(list->path);
-    DV_AUTOFREE char *query = NULL;
-    DV_AUTOFREE char *marked_path = NULL;
-    DV_AUTOFREE char *marked_query = NULL;
+    DV_AUTO(dv_page_walk) walk = DV_PAGE_WALK_INIT;
     DV_AUTO(progress) p = {.skipping = list->part.last != NULL};
-    if (!path)
-        return dv_error_oom(err);
-    int r = build_query(&list->part, list->part.last, &query, err);
-    if (r < 0)
-        return r;
-    for (unsigned page = 0; path && !p.stop; page++) {
+    walk.what = list->what;
+    walk.path = dv_strdup(list->path);
+    int r = walk.path ? build_query(&list->part, list->part.last, &walk.query, err) : dv_error_oom(err);
+    while (r == 0 && walk.path && !p.stop) {
         DV_AUTO(dv_response) res = DV_RESPONSE_INIT;
-        if (page == DV_PAGES_MAX)
-            return dv_error_set(err, DAVIT_EPROTOCOL, "%s: more than %d pages", list->what, DV_PAGES_MAX);
+        DV_AUTOFREE char *go_on = NULL;
         r = dv_call_wait(reg,
                          &(dv_call_spec){.method = "GET",
-                                         .path = path,
-                                         .query = query && *query ? query : NULL,
+                                         .path = walk.path,
+                                         .query = *walk.query ? walk.query : NULL,
                                          .body_max = DV_PAGE_MAX},
                          &res, err);
         if (r == 0)
             r = give_page(list, &res, &p, fn, user_data, err);
+        if (r == 0 && !p.stop && p.final && p.in_page == page_size(&list->part))
+            r = build_query(&list->part, p.final, &go_on, err);
         if (r == 0 && !p.stop)
-            r = mark_page(&marked_path, &marked_query, page, path, query, err);
-        if (r == 0 && !p.stop)
-            r = next_page(reg, list, &res, &p, &path, &query, err);
-        if (r < 0)
-            return r;
-        if (!p.stop && path && strcmp(marked_path, path) == 0 && strcmp(marked_query, query) == 0)
-            return dv_error_set(err, DAVIT_EPROTOCOL, "%s: the registry repeats a page", list->what);
+            r = dv_page_walk_next(&walk, reg, &res, DV_STEAL(go_on), err);
     }
-    return 0;
+    return r;
 }

@@ -12,7 +12,6 @@
 
 #define DV_PAGE_MAX (8u << 20)    /* bytes (threats C1) */
 #define DV_PAGE_VALUES_MAX 200000 /* JSON values of a page (threats C2) */
-#define DV_PAGES_MAX 10000        /* (threats C4) */
 
 #define DV_PAGE_NAMES_ASKED \
     1000 /* of one page at most: for more some registries give an error (quirks.md: ECR) */
