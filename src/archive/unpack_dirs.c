@@ -248,18 +248,21 @@ static int adopt_missing(dv_dirs *d, int fd, davit_error **err)
     return r < 0 ? r : dv_unpack_marks_add(d->marks, st.st_ino, NULL, err);
 }
 
-/* A change in the directory behind fd, which may be one that is open here too. */
-static int note_change(dv_dirs *d, int fd, const char *name, davit_error **err)
+/*
+ * A new name in the directory behind fd, which was so before. It may be one that is open here too, which then gets its times back when it is
+ * closed; others get them at once.
+ */
+static int note_change(dv_dirs *d, int fd, const struct stat *before, const char *name, davit_error **err)
 {
-    struct stat st;
-    if (fstat(fd, &st) < 0)
-        return dv_error_file(err, errno, "cannot read a directory");
-    dv_dir *dir = dir_by_inode(d, st.st_ino);
+    const struct timespec times[2] = {before->st_atim, before->st_mtim};
+    dv_dir *dir = dir_by_inode(d, before->st_ino);
     if (dir)
         dir->dirty = true;
-    return dv_unpack_marks_has(d->marks, st.st_ino, NULL)
+    else if (futimens(fd, times) < 0)
+        return dv_error_file(err, errno, "cannot set the times of a directory");
+    return dv_unpack_marks_has(d->marks, before->st_ino, NULL)
                ? 0
-               : dv_unpack_marks_add(d->marks, st.st_ino, name, err);
+               : dv_unpack_marks_add(d->marks, before->st_ino, name, err);
 }
 
 static int make_all(dv_dirs *d, const char *path, unsigned links, davit_error **err);
@@ -288,11 +291,14 @@ static int make_target(dv_dirs *d, int at, const char *name, const char *path, s
 /* mkdir of one component in *at. 0: *at is now the new directory. */
 static int make_one(dv_dirs *d, int *at, const char *name, const char *path, davit_error **err)
 {
+    struct stat before;
+    if (fstat(*at, &before) < 0)
+        return dv_error_file(err, errno, "cannot read a directory");
     if (mkdirat(*at, name, 0755) < 0)
         return dv_error_file(err, errno, "cannot make directory %s", path);
     if (++d->made > d->made_max)
         return dv_error_set(err, DAVIT_ETOOBIG, "more directories than entries are allowed");
-    int r = note_change(d, *at, name, err);
+    int r = note_change(d, *at, &before, name, err);
     if (r < 0)
         return r;
     int fd = open_in(*at, name, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);

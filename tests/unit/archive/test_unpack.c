@@ -314,6 +314,27 @@ static void directories__more_than_are_kept_open(void **state)
     assert_true(sandbox_leave(&s));
 }
 
+/* One that is closed changes too when something below it is made that no entry describes. */
+static void times__of_a_closed_directory_survive_what_is_made_in_it(void **state)
+{
+    enum { DIRECTORIES = 200 };
+    static char names[DIRECTORIES][8];
+    static row rows[DIRECTORIES + 2];
+    for (unsigned i = 0; i < DIRECTORIES; i++) {
+        snprintf(names[i], sizeof(names[i]), "d%u", i);
+        rows[i] = (row)DIR_ROW(names[i], .mtime = 1000 + i);
+    }
+    rows[DIRECTORIES] = (row)FILE_ROW("d3/made/too/f", "x");
+    sandbox s;
+    DV_AUTOPTR(dv_unpack) u = NULL;
+    struct stat st;
+    assert_int_equal(sandbox_enter(&s), 0);
+    assert_int_equal(unpack_rows(&s, (const row *const[]){rows, NULL}, NULL, &u, NULL), 0);
+    assert_int_equal(fstatat(s.root_fd, "d3", &st, 0), 0);
+    assert_int_equal(st.st_mtim.tv_sec, 1003);
+    assert_true(sandbox_leave(&s));
+}
+
 static void directories__few_descriptors_are_enough(void **state)
 {
     pid_t child = fork();
@@ -670,6 +691,7 @@ int main(void)
         cmocka_unit_test(times__are_kept_to_the_nanosecond_and_bounded),
         cmocka_unit_test(times__of_everything_come_from_the_image),
         cmocka_unit_test(directories__more_than_are_kept_open),
+        cmocka_unit_test(times__of_a_closed_directory_survive_what_is_made_in_it),
         cmocka_unit_test(directories__few_descriptors_are_enough),
         cmocka_unit_test(names__two_thousand_deep),
         cmocka_unit_test(zeros__become_holes_and_read_the_same),
