@@ -4,6 +4,7 @@ import gzip
 import json
 import lzma
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -13,8 +14,10 @@ import time
 import pytest
 
 from support import oci
-from support.davit import SLOW, assert_rss
+from support.davit import ASAN, SLOW, assert_rss
 from support.image_archive import (Archive, config_of, docker_archive, layers, manifest_of, oci_archive, v1_id)
+
+KILLS = 20 if ASAN else 100
 
 
 def load(davit, data, *args, **how):
@@ -514,29 +517,58 @@ def test_quiet_says_only_the_result(davit):
     assert result.lines == ["Loaded image: demo/app:1.0"] and result.err == b""
 
 
-def test_killed_anywhere_nothing_is_visible_and_the_next_run_completes(davit, tmp_path):
-    tars = [oci.tar_of({f"f{i}": oci.noise(i, 3 << 20)}) for i in range(4)]
-    archive, image_id = docker_archive(tars)
-    path = tmp_path / "a.tar"
-    path.write_bytes(archive.bytes())
+def killable(layout, tmp_path):
+    """Archives of several kinds, each with a name of its own, and what they bring."""
+    tars = [oci.tar_of({f"f{i}": oci.noise(f"k{i}", 300 << 10)}) for i in range(3)]
+    (tmp_path / "docker.tar").write_bytes(docker_archive(tars, tags=["demo/docker:1", "demo/docker:2"])[0].bytes())
+    packed = docker_archive(tars[:2], tags=["demo/packed:1"])[0].bytes()
+    (tmp_path / "packed.tar.gz").write_bytes(gzip.compress(packed, 1))
+    (tmp_path / "oci.tar").write_bytes(oci_archive(layout).bytes())
+    own = {f"demo/{n}:1.0" for n in ("web", "plain", "multi")}
+    return [(tmp_path / "docker.tar", {"demo/docker:1", "demo/docker:2"}),
+            (tmp_path / "packed.tar.gz", {"demo/packed:1"}), (tmp_path / "oci.tar", own), (layout.path, own)]
+
+
+def damage(davit):
+    return [found for found in davit.run("fsck", "--full", "--json").json["Findings"] if found["Damage"]]
+
+
+def test_kill_9_at_100_random_points(davit, layout, tmp_path):
+    """All names of an archive come at once or not at all; the next run completes; nothing that is left needs more than a prune."""
+    rng, kills, rounds, took = random.Random(815), 0, 0, {}
+    kinds = killable(layout, tmp_path)
     davit("load", "-i", layers_only(tmp_path))      # a store that is there
-    started = time.monotonic()
-    davit.run("load", "-i", path, store=tmp_path / "timing")
-    span = time.monotonic() - started
-    for i in range(10):
-        running = davit.start("load", "-i", path)
-        time.sleep(span * i / 10)
-        running.kill()
-        seen = names(davit)
-        assert seen in ({"demo/small:1"}, {"demo/small:1", "demo/app:1.0"})
-        assert davit.store.wrong_blobs() == []
-        if "demo/app:1.0" in seen:
-            davit("unpack", "store:demo/app:1.0", davit.root / f"root{i}")
-            davit("rmi", "demo/app:1.0")
-    davit("load", "-i", path)
-    assert image_id in ids(davit)
-    davit("fsck", "--full")
-    davit("unpack", "store:demo/app:1.0", davit.root / "root")
+    while kills < KILLS:
+        assert rounds < 4 * KILLS, f"only {kills} kills hit a running load"
+        path, brings = kinds[rounds % len(kinds)]
+        rounds += 1
+        started = time.monotonic()
+        running = davit.start("load", "-q", "-i", path)
+        if path not in took:
+            assert running.wait().code == 0
+            took[path] = time.monotonic() - started
+        else:
+            time.sleep(rng.uniform(0, took[path]))
+            hit = running.alive
+            running.kill()
+            kills += hit
+            took[path] *= 1.1 if hit else 0.7   # how long it takes depends on what else this machine does
+            assert damage(davit) == []
+        if rounds % 10 == 0:
+            davit("load", "-q", "-i", path)
+            davit("unpack", "store:" + min(brings), davit.root / f"root{rounds}")
+        seen = names(davit) - {"demo/small:1"}
+        assert seen in (set(), brings), path
+        if seen:
+            davit("rmi", "-f", *brings)
+        if rounds % 10 == 0:
+            davit("prune")      # what the killed ones brought is not there for the next ones
+    for name in davit.store.ingests():
+        later = time.time() - (120 if name.startswith("new-") else 8 * 86400)
+        os.utime(davit.store.path / "ingest" / name, (later, later))
+    davit("prune")
+    assert davit.store.ingests() == [] and list((davit.store.path / "leases").iterdir()) == []
+    assert davit("fsck", "--full", "--json").json["Findings"] == []
 
 
 def layers_only(tmp_path):
