@@ -101,8 +101,7 @@ static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_e
     if (r == 0)
         r = dv_cli_view(cli, err);
     if (r == 0)
-        r = dv_cli_client(cli, /* with_store= */ true,
-                          DAVIT_CLIENT_NO_ENVIRONMENT | DAVIT_CLIENT_STORE_READ_ONLY, err);
+        r = dv_cli_client(cli, /* with_store= */ true, DAVIT_CLIENT_NO_ENVIRONMENT, err);
     if (r == 0)
         r = open_target(cli, v, &t, err);
     options.progress = dv_progress_view_event;

@@ -3,15 +3,18 @@
  */
 #include "distribution/save_private.h"
 
-#include "distribution/xfer.h"
 #include "oci/reference.h"
+#include "registry/client.h"
+#include "store/content_graph.h"
 #include "store/content_store.h"
 #include "store/image_find.h"
 #include "store/reference_store.h"
 #include "util/str.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MESSAGE_MAX (16u << 10)
 #define NAMES_MAX 65536 /* references in one archive */
@@ -176,6 +179,61 @@ int dv_save_manifest(const dv_save *s, const davit_digest *digest, const char *m
     return r < 0 ? dv_error_wrap(err, r, "manifest %s", digest->text) : 0;
 }
 
+/* --- the store -------------------------------------------------------------------------------------------------------------------- */
+
+/* For reading; who may write takes a lease there. */
+static int open_store(dv_save *s, davit_error **err)
+{
+    const char *dir = s->client->store_dir;
+    DV_AUTOPTR(davit_error) why = NULL;
+    if (!dir)
+        return dv_error_set(err, DAVIT_EINVAL, "this client has no store");
+    bool writes = !(s->client->flags & DAVIT_CLIENT_STORE_READ_ONLY);
+    int r = dv_store_open(dir, writes ? 0 : DV_STORE_READ_ONLY, &s->store, &why);
+    bool forbidden = r == 0 && writes && faccessat(dv_store_dirfd(s->store), ".", W_OK, AT_EACCESS) < 0;
+    if (forbidden) {
+        dv_store_unref(s->store);
+        s->store = NULL;
+    }
+    if (forbidden || (r == DAVIT_ESTORE && writes)) {
+        davit_error_free(why);
+        why = NULL;
+        r = dv_store_open(dir, DV_STORE_READ_ONLY, &s->store, &why);
+    }
+    return r < 0 ? dv_error_move(err, &why, r) : 0;
+}
+
+static int add_contents(const dv_save *s, const dv_save_name *name, dv_content_graph *g, davit_error **err)
+{
+    DV_AUTO(dv_image_rows) rows = {0};
+    uint32_t node;
+    int r = name->id.algorithm ? dv_save_rows(s, name, &rows, err)
+                               : dv_content_graph_add_document(g, &name->target, NULL, &node, err);
+    for (size_t i = 0; r == 0 && i < rows.count; i++)
+        r = dv_content_graph_add_document(g, &rows.items[i].manifest, NULL, &node, err);
+    return r;
+}
+
+/* Keep all that the names need while it is read, also when they are removed meanwhile; a store that nobody can write loses nothing. */
+static int lease_all(dv_save *s, davit_error **err)
+{
+    DV_AUTO(dv_content_graph) g = DV_CONTENT_GRAPH_INIT(s->store);
+    if (dv_store_is_read_only(s->store))
+        return 0;
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < s->name_count; i++)
+        r = add_contents(s, &s->names[i], &g, err);
+    if (r < 0)
+        return r;
+    DV_AUTOFREE davit_digest *digests = dv_new_array(davit_digest, (size_t)g.digests.count + 1);
+    if (!digests)
+        return dv_error_oom(err);
+    for (uint32_t i = 0; i < g.digests.count; i++)
+        dv_digest_set_get(&g.digests, i, &digests[i]);
+    r = dv_lease_open(s->store, &s->lease, err);
+    return r < 0 ? r : dv_lease_add(s->lease, digests, g.digests.count, err);
+}
+
 /* --- the whole ------------------------------------------------------------------------------------------------------------------- */
 
 static int check_options(const davit_save_options *o, size_t count, davit_error **err)
@@ -197,6 +255,7 @@ static void save_clear(dv_save *s)
     for (size_t i = 0; i < s->name_count; i++)
         davit_reference_free(s->names[i].reference);
     free(s->names);
+    dv_lease_release(s->lease);
     dv_store_unref(s->store);
 }
 DV_DEFINE_AUTO(dv_save, save_clear)
@@ -207,15 +266,13 @@ int davit_save(davit_client *client, const char *const *names, size_t count,
     static const davit_save_options defaults = DAVIT_SAVE_OPTIONS_INIT;
     DV_AUTO(dv_save)
     s = {.client = client, .options = options ? options : &defaults, .write = write, .write_data = write_data};
-    dv_transfers *transfers;
     int r = check_options(s.options, count, err);
     if (r == 0)
-        r = dv_transfers_get(client, &transfers, err);
-    if (r < 0)
-        return r;
-    s.store = dv_store_ref(dv_transfers_store(transfers));
+        r = open_store(&s, err);
     for (size_t i = 0; r == 0 && i < count; i++)
         r = resolve(&s, names[i], err);
+    if (r == 0)
+        r = lease_all(&s, err);
     if (r == 0)
         r = s.options->format == DAVIT_SAVE_OCI ? dv_save_oci(&s, err) : dv_save_docker(&s, err);
     return r;

@@ -23,6 +23,7 @@ typedef struct dv_save {
     davit_client *client;
     const davit_save_options *options;
     dv_store *store;
+    dv_lease *lease; /* NULL: the store is read only */
     dv_save_name *names;
     size_t name_count;
     davit_write_fn write;

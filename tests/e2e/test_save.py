@@ -356,6 +356,23 @@ def test_a_reader_that_goes_away_ends_it(filled):
     assert result.code != 0
 
 
+@pytest.mark.parametrize("form", ["docker", "oci"])
+def test_an_image_that_is_removed_meanwhile_is_saved_whole(davit, other_davit, form):
+    """A lease holds what is saved, whoever removes it."""
+    archive, image_id = docker_archive([oci.tar_of({f"f{i}": oci.noise(f"r{i}", 300 << 10)}) for i in range(4)])
+    davit("load", data=archive.bytes())
+    running = davit.start("save", "--format", form, "demo/app:1.0")
+    first = os.read(running.process.stdout.fileno(), 1)     # the pipe holds 64 KiB of the rest
+    davit("rmi", "demo/app:1.0")
+    davit("prune")
+    result = running.wait()
+    assert result.code == 0, result.err
+    other_davit("load", data=first + result.out)
+    assert other_davit("images", "-q", "--no-trunc").lines == [image_id]
+    davit("prune")
+    assert davit.store.blobs() == set() and list((davit.store.path / "leases").iterdir()) == []
+
+
 def test_a_read_only_store_is_enough(filled, tmp_path):
     usual = save(filled, "demo/web:1.0")
     for path in [filled.store.path, *filled.store.path.rglob("*")]:
