@@ -211,6 +211,7 @@ int dv_content_put(dv_store *s, const davit_descriptor *desc, const void *bytes,
         return 0;
     if (r < 0)
         return dv_error_move(err, &why, r);
+    dv_ingest_keep_nothing(i);
     if (dv_ingest_have(i) > 0) /* of somebody who died: quicker written than read */
         r = dv_ingest_reset(i, err);
     if (r == 0)

@@ -33,7 +33,7 @@ struct dv_ingest {
     davit_digest digest;
     uint64_t size; /* of the descriptor, or DAVIT_SIZE_UNKNOWN */
     char name[NAME_MAX_BYTES];
-    bool nameless; /* nobody can find it again */
+    bool nameless; /* nobody can find it again, or needs to */
     bool learns;   /* the digest is whatever the bytes turn out to have */
     int fd;        /* locked */
     dv_spans have;
@@ -544,6 +544,11 @@ void dv_ingest_abort(dv_ingest *i)
         return;
     remove_file(i);
     release(i);
+}
+
+void dv_ingest_keep_nothing(dv_ingest *i)
+{
+    i->nameless = true;
 }
 
 void dv_ingest_close(dv_ingest *i)

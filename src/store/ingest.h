@@ -82,6 +82,8 @@ int dv_ingest_commit(dv_ingest *i, davit_error **err);
  * nameless one is removed too). Frees; NULL is fine. */
 void dv_ingest_abort(dv_ingest *i);
 void dv_ingest_close(dv_ingest *i);
+/* Its bytes are at hand: what does not become a blob is removed, however it ends. */
+void dv_ingest_keep_nothing(dv_ingest *i);
 /* Like commit's checks, but the ingest stays open: 0 or DAVIT_EDIGEST. For a caller that wants to start over. */
 int dv_ingest_verify(dv_ingest *i, davit_error **err);
 /* All is written: the digest, after the same checks. */
@@ -90,7 +92,7 @@ int dv_ingest_digest(dv_ingest *i, davit_digest *out, davit_error **err);
 int dv_ingest_read(const dv_ingest *i, size_t max, dv_buf *out, davit_error **err);
 DV_DEFINE_AUTOPTR(dv_ingest, dv_ingest_close)
 
-/* A small document that is all in memory: open, write, commit; fine when it is there already. */
+/* A small document that is all in memory: open, write, commit; fine when it is there already. A failure leaves nothing. */
 int dv_content_put(dv_store *s, const davit_descriptor *desc, const void *bytes, davit_error **err);
 
 #endif

@@ -571,6 +571,43 @@ def test_kill_9_at_100_random_points(davit, layout, tmp_path):
     assert davit("fsck", "--full", "--json").json["Findings"] == []
 
 
+@pytest.fixture(scope="module")
+def strace():
+    works = shutil.which("strace") and subprocess.run(["strace", "-o", "/dev/null", "true"],
+                                                      stderr=subprocess.DEVNULL).returncode == 0
+    if ASAN or not works:
+        pytest.skip("no strace here")
+
+
+@pytest.mark.parametrize("call, errors", [
+    ("pwrite64", ["ENOSPC", "EIO"]), ("fdatasync", ["EIO", "ENOSPC"]), ("renameat", ["EIO"]), ("fsync", ["EIO"]),
+    ("openat", ["EMFILE", "EIO", "ENOSPC"]), ("fchmod", ["EPERM"]), ("mkdirat", ["ENOSPC"]), ("read", ["EIO"]),
+])
+def test_a_call_that_fails_is_one_line_and_leaves_nothing(davit, layout, strace, tmp_path, call, errors):
+    kinds = killable(layout, tmp_path)
+    small = layers_only(tmp_path)
+    first = 12 if call in ("openat", "read") else 1     # before that it is the loader
+    for error in errors:
+        for n, when in enumerate((first, first + 1, first + 2, first + 4, first + 8, first + 16)):
+            path, brings = kinds[n % len(kinds)]
+            shutil.rmtree(davit.store.path, ignore_errors=True)
+            if n % 2:
+                davit("load", "-q", "-i", small)        # else its store is new
+            davit.prefix = ["strace", "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e",
+                            f"inject={call}:error={error}:when={when}"]
+            result = davit.run("load", "-q", "-i", path)
+            davit.prefix = []
+            assert result.code in {0, 1, 5, 7, 127}, str(result)
+            assert len(result.errors) <= 1, str(result)
+            if result.code != 0 and davit.store.path.exists():
+                assert davit.store.ingests() == [], f"{call} {error} {when}: {result}"
+                assert not list(davit.store.path.glob("leases/*")), f"{call} {error} {when}: {result}"
+            if result.code != 0 and (davit.store.path / "davit.db").exists():
+                assert damage(davit) == [], f"{call} {error} {when}: {result}"
+            davit("load", "-q", "-i", path)
+            assert names(davit) == brings | ({"demo/small:1"} if n % 2 else set())
+
+
 def layers_only(tmp_path):
     path = tmp_path / "small.tar"
     path.write_bytes(docker_archive(layers(1, "small"), tags=["demo/small:1"])[0].bytes())

@@ -156,8 +156,9 @@ def test_kill_9_at_each_call_that_changes_something(fresh, images, strace, call)
             assert again.code in statuses, str(again)
 
 
-@pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
-@pytest.mark.parametrize("call", ["unlinkat", "pwrite64", "fdatasync", "ftruncate", "openat", "getdents64"])
+@pytest.mark.parametrize("call, error", [
+    *[(call, error) for call in ("unlinkat", "pwrite64", "fdatasync", "ftruncate", "openat", "getdents64")
+      for error in ("ENOSPC", "EIO")], ("openat", "EMFILE")])
 def test_a_call_that_fails_is_one_line_and_no_damage(fresh, images, strace, call, error):
     first = 12 if call == "openat" else 1       # before that it is the loader
     for words, statuses in commands(images):

@@ -105,6 +105,21 @@ static void content_put__refuses_other_bytes_and_takes_the_same_twice(void **sta
     assert_ok(dv_content_put(f->store, &d, "abcdef", &err));
 }
 
+static void content_put__leaves_nothing_when_it_fails(void **state)
+{
+    fixture *f = *state;
+    davit_descriptor d = describe("hello", 5);
+    int fd = openat(dv_store_dirfd(f->store), "blobs", O_WRONLY | O_CREAT | O_EXCL,
+                    0600); /* no directory can be made */
+    assert_true(fd >= 0);
+    close(fd);
+    assert_true(dv_content_put(f->store, &d, "hello", NULL) < 0);
+    assert_int_equal(count_files(f, "ingest"), 0);
+    assert_int_equal(unlinkat(dv_store_dirfd(f->store), "blobs", 0), 0);
+    assert_int_equal(dv_content_put(f->store, &d, "hello", NULL), 0);
+    assert_int_equal(count_files(f, "ingest"), 0);
+}
+
 static void content_sync__is_due_for_own_names_and_for_recent_ones_of_others(void **state)
 {
     fixture *f = *state;
@@ -130,6 +145,7 @@ int main(void)
         store_test(content_open__takes_regular_files_only),
         store_test(content_read__checks_the_bytes),
         store_test(content_put__refuses_other_bytes_and_takes_the_same_twice),
+        store_test(content_put__leaves_nothing_when_it_fails),
         store_test(content_sync__is_due_for_own_names_and_for_recent_ones_of_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
