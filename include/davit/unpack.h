@@ -119,12 +119,13 @@ typedef struct davit_export_options {
     davit_pull_when pull;
     uint32_t zstd_window_bytes; /**< as in davit_unpack_options */
     uint64_t max_size_bytes;    /**< of all layers inflated; 0: DAVIT_UNPACK_SIZE_MAX */
-    davit_progress_fn progress; /**< of a pull; NULL: no events */
+    davit_progress_fn progress; /**< of a pull, and of what takes longer than a second; NULL: no events */
     void *user_data;            /**< for all callbacks, also for write */
     /** As in davit_pull_options. */
     int (*verify)(const davit_reference *ref, const davit_manifest *manifest, void *user_data);
     const davit_auth_config *auth;
     davit_request_auth_config_fn request_auth_config;
+    const char *const *xattrs; /**< as in davit_unpack_options */
 } davit_export_options;
 
 #define DAVIT_EXPORT_OPTIONS_INIT    \

@@ -13,9 +13,11 @@ int dv_flatten_new(const dv_flatten_options *options, dv_flatten **out, davit_er
     f->output.path.max = f->output.link.max = PATH_MAX_BYTES;
     f->root_name = dv_strdup(options && options->root_name ? options->root_name : "/");
     int r = f->root_name ? dv_flat_tree_init(&f->tree, err) : dv_error_oom(err);
-    if (r == 0)
-        *out = DV_STEAL(f);
-    return r;
+    if (r < 0)
+        return r;
+    f->tree.xattrs = options ? options->xattrs : NULL;
+    *out = DV_STEAL(f);
+    return 0;
 }
 
 void dv_flatten_free(dv_flatten *f)

@@ -23,6 +23,8 @@
 typedef struct dv_flatten_options {
     const char *root_name; /* how messages call the root; NULL: "/" */
     uint64_t max_bytes;    /* of data in all layers; 0: 64 GiB */
+    /* Borrowed: extended attributes to keep as well (xattr_policy.h). */
+    const char *const *xattrs;
 } dv_flatten_options;
 
 typedef struct dv_flatten_report {

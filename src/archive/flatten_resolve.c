@@ -133,10 +133,10 @@ int dv_flat_resolve(dv_flat_tree *t, const char *path, size_t size, const dv_tar
 /* --- extended attributes --------------------------------------------------------------------------------------------- */
 
 /* The kernel lets nobody set user.* on a link, a device or a pipe. */
-static bool is_kept(const char *name, dv_tar_type type)
+static bool is_kept(const dv_flat_tree *t, const char *name, dv_tar_type type)
 {
     bool plain = type == DV_TAR_FILE || type == DV_TAR_DIRECTORY;
-    return dv_xattr_is_kept(name, NULL) && (plain || !dv_str_starts(name, "user."));
+    return dv_xattr_is_kept(name, t->xattrs) && (plain || !dv_str_starts(name, "user."));
 }
 
 /* What the kernel would say when it is set. */
@@ -176,7 +176,7 @@ int dv_flat_pack_xattrs(dv_flat_tree *t, const dv_tar_entry *e, dv_tar_type type
         if (!has(e, before[i].name) && ++count)
             put(&packed, &before[i]);
     for (size_t i = 0; i < e->xattr_count; i++) {
-        if (!is_kept(e->xattrs[i].name, type))
+        if (!is_kept(t, e->xattrs[i].name, type))
             ++*left_out;
         else if (is_malformed(e->xattrs[i].name))
             return dv_error_set(err, DAVIT_EFORMAT, "%s: xattr %s is malformed", e->name, e->xattrs[i].name);

@@ -65,6 +65,7 @@ typedef struct dv_flat_tree {
     /* What new inodes get: */
     uint32_t entry;
     uint16_t layer;
+    const char *const *xattrs; /* borrowed: to keep as well (xattr_policy.h) */
 } dv_flat_tree;
 
 int dv_flat_tree_init(dv_flat_tree *t, davit_error **err);

@@ -2,7 +2,7 @@
 #include "cli/cli.h"
 
 #include "cli/file_target.h"
-#include "cli/image_arg.h"
+#include "cli/layer_args.h"
 #include "davit/unpack.h"
 #include "util/str.h"
 
@@ -10,7 +10,8 @@
 
 typedef struct values {
     davit_platform platform;
-    const char *output, *pull;
+    const char *output, *pull, *max_size, *zstd_window;
+    dv_texts xattrs;
 } values;
 
 /* Where the archive goes: the callbacks' user data. */
@@ -35,43 +36,6 @@ static void show(const davit_progress *event, void *user_data)
     dv_progress_view_event(event, t->cli->view);
 }
 
-static int read_pull(dv_cli *cli, const char *word, davit_pull_when *out, davit_error **err)
-{
-    static const struct {
-        const char *word;
-        davit_pull_when meaning;
-    } words[] = {{"missing", DAVIT_PULL_MISSING}, {"always", DAVIT_PULL_ALWAYS}, {"never", DAVIT_PULL_NEVER}};
-    for (size_t i = 0; i < DV_COUNT(words); i++)
-        if (!word || dv_str_equal(word, words[i].word)) {
-            *out = words[i].meaning;
-            return 0;
-        }
-    return dv_cli_usage(cli, err, "--pull: '%s' is not missing, always or never", word);
-}
-
-/* The transport says where to look as --pull does, so they must agree. */
-static int read_source(dv_cli *cli, const values *v, const char *text, davit_export_options *options,
-                       const char **out_name, davit_error **err)
-{
-    dv_image_arg arg;
-    int r = read_pull(cli, v->pull, &options->pull, err);
-    if (r == 0)
-        r = dv_image_arg_parse(text, DV_TRANSPORT_REGISTRY, &arg, err);
-    if (r < 0)
-        return r;
-    if (dv_str_starts(text, "store:")) {
-        if (options->pull == DAVIT_PULL_ALWAYS)
-            return dv_cli_usage(cli, err, "%s: that is in the store, which --pull always excludes", text);
-        options->pull = DAVIT_PULL_NEVER;
-    } else if (dv_str_starts(text, "docker://")) {
-        if (options->pull == DAVIT_PULL_NEVER)
-            return dv_cli_usage(cli, err, "%s: --pull never excludes a registry", text);
-        options->pull = DAVIT_PULL_ALWAYS;
-    }
-    *out_name = arg.name;
-    return 0;
-}
-
 static void warn_left_out(dv_cli *cli, const davit_export_result *result)
 {
     DV_AUTO(dv_buf) line = DV_BUF_INIT(DV_MESSAGE_MAX);
@@ -88,8 +52,14 @@ static int export(dv_cli *cli, const values *v, const char *text, target *t, dav
 {
     davit_export_options options = DAVIT_EXPORT_OPTIONS_INIT;
     davit_export_result result;
+    DV_AUTO(dv_xattr_args) xattrs = {0};
     const char *name = NULL;
-    int r = read_source(cli, v, text, &options, &name, err);
+    int r = dv_layer_args_source(cli, v->pull, /* no_store= */ false, text, &options.pull, &name, err);
+    if (r == 0)
+        r = dv_layer_args_limits(cli, v->max_size, v->zstd_window, &options.max_size_bytes,
+                                 &options.zstd_window_bytes, err);
+    if (r == 0)
+        r = dv_xattr_args_read(cli, &v->xattrs, &xattrs, err);
     if (r == 0 && !t->to_file && cli->out.terminal)
         r = dv_cli_usage(cli, err,
                          "an archive is not written to a terminal: redirect it, or name a file with -o");
@@ -102,6 +72,7 @@ static int export(dv_cli *cli, const values *v, const char *text, target *t, dav
     if (r < 0)
         return r;
     options.platform = dv_platform_or_null(&v->platform);
+    options.xattrs = xattrs.list;
     options.progress = show;
     options.user_data = t;
     r = davit_export(cli->client, name, &options, write_piece, &result, err);
@@ -119,7 +90,7 @@ static int export(dv_cli *cli, const values *v, const char *text, target *t, dav
 
 static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_error **err)
 {
-    const values *v = flags;
+    values *v = flags;
     target t = {
         .cli = cli,
         .to_file = v->output && !dv_str_equal(v->output, "-"),
@@ -127,6 +98,7 @@ static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_e
     };
     int r = export(cli, v, arguments[0], &t, err);
     dv_file_target_clear(&t.file);
+    free(v->xattrs.items);
     return r;
 }
 
@@ -135,13 +107,20 @@ static const dv_option options[] = {
      "which image of an index (the host's)"},
     {"pull", 0, DV_OPTION_TEXT, offsetof(values, pull), "missing|always|never",
      "when a registry is asked (missing: when the store has no such name)"},
+    {"xattrs", 0, DV_OPTION_LIST, offsetof(values, xattrs), "NAME[,NAME]",
+     "extended attributes to keep beyond user.* and security.capability; PREFIX* is fine"},
+    {"max-size", 0, DV_OPTION_TEXT, offsetof(values, max_size), "BYTES",
+     "refuse an image with more, K, M, G are 1024 and so on (64G)"},
+    {"zstd-window", 0, DV_OPTION_TEXT, offsetof(values, zstd_window), "BYTES",
+     "window that a zstd layer may need, 1M to 128M (32M)"},
     {"output", 'o', DV_OPTION_TEXT, offsetof(values, output), "FILE", "write there, whole or not at all"},
     {NULL},
 };
 
 const dv_command dv_command_export = {
     .name = "export",
-    .arguments = "[--platform OS[/ARCH[/VARIANT]]] [--pull missing|always|never] [-o FILE] IMAGE",
+    .arguments = "[--platform OS[/ARCH[/VARIANT]]] [--pull missing|always|never] [--xattrs NAME[,NAME]] "
+                 "[--max-size BYTES] [--zstd-window BYTES] [-o FILE] IMAGE",
     .summary = "write an image's root file system as one tar",
     .details = "The layers become one archive without being unpacked. The same image gives the same bytes.",
     .example = "davit export debian:12 | tar -x --delay-directory-restore -C /srv/root",

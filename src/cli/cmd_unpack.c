@@ -1,7 +1,7 @@
 /* cli/cmd_unpack.c - davit unpack: arguments into davit_unpack_options, and what is said of the result. */
 #include "cli/cli.h"
 
-#include "cli/image_arg.h"
+#include "cli/layer_args.h"
 #include "davit/unpack.h"
 #include "util/json.h"
 #include "util/str.h"
@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #define SKIPS_SHOWN 10
-#define XATTRS_MAX 256 /* names of --xattrs */
 
 typedef struct values {
     davit_platform platform;
@@ -20,21 +19,6 @@ typedef struct values {
     const char *devices, *pull, *zstd_window, *max_size;
     dv_texts xattrs;
 } values;
-
-/* The options as the library wants them; names is what xattrs points to. */
-typedef struct request {
-    davit_unpack_options options;
-    const char *name;
-    char *xattr_text;
-    const char **xattrs;
-} request;
-
-static void request_clear(request *q)
-{
-    free(q->xattr_text);
-    free(q->xattrs);
-}
-DV_DEFINE_AUTO(request, request_clear)
 
 /* --- values ------------------------------------------------------------------------------------------------------------ */
 
@@ -50,104 +34,19 @@ static int read_word(dv_cli *cli, const char *option, const char *value, const c
                         words[2]);
 }
 
-/* Bytes, or with K, M, G, T behind in units of 1024. */
-static bool read_size(const char *text, uint64_t *out)
-{
-    static const char units[] = "KMGT";
-    char digits[24];
-    size_t size = strspn(text, "0123456789");
-    const char *unit = text[size] ? strchr(units, text[size] & ~0x20) : NULL;
-    uint64_t n;
-    if (size == 0 || size >= sizeof(digits) || (text[size] && (!unit || text[size + 1])))
-        return false;
-    memcpy(digits, text, size);
-    digits[size] = '\0';
-    unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
-    if (!dv_str_to_u64(digits, &n) || n == 0 || n > UINT64_MAX >> shift)
-        return false;
-    *out = n << shift;
-    return true;
-}
-
-static int read_sizes(dv_cli *cli, const values *v, davit_unpack_options *o, davit_error **err)
-{
-    uint64_t window = 0;
-    if (v->max_size && !read_size(v->max_size, &o->max_size_bytes))
-        return dv_cli_usage(cli, err, "--max-size: '%s' is not a size, such as 500M or 20G", v->max_size);
-    if (v->zstd_window && (!read_size(v->zstd_window, &window) || window < DAVIT_ZSTD_WINDOW_MIN ||
-                           window > DAVIT_ZSTD_WINDOW_MAX))
-        return dv_cli_usage(cli, err, "--zstd-window: '%s' is not a size from 1M to 128M", v->zstd_window);
-    o->zstd_window_bytes = (uint32_t)window;
-    return 0;
-}
-
-/* Of all --xattrs, each a list with commas. */
-static int split_xattrs(dv_cli *cli, const dv_texts *lists, request *q, davit_error **err)
-{
-    DV_AUTO(dv_buf) text = DV_BUF_INIT(64u << 10);
-    size_t count = 0;
-    for (size_t i = 0; i < lists->count; i++)
-        dv_buf_printf(&text, "%s%s", i ? "," : "", lists->items[i]);
-    if (lists->count == 0)
-        return 0;
-    if (text.failed)
-        return dv_cli_usage(cli, err, "--xattrs: the list is too long");
-    q->xattr_text = dv_buf_take(&text);
-    q->xattrs = dv_new_array(const char *, XATTRS_MAX + 1);
-    if (!q->xattr_text || !q->xattrs)
-        return dv_error_oom(err);
-    for (char *at = q->xattr_text, *name; (name = strsep(&at, ","));) {
-        if (*name == '\0')
-            continue;
-        if (count == XATTRS_MAX)
-            return dv_cli_usage(cli, err, "--xattrs: more than %d names", XATTRS_MAX);
-        q->xattrs[count++] = name;
-    }
-    q->options.xattrs = q->xattrs;
-    return 0;
-}
-
-/* The transport says where to look as --pull does, so only one of them may. */
-static int read_source(dv_cli *cli, const values *v, const char *text, request *q, davit_error **err)
-{
-    static const char *const words[] = {"missing", "always", "never", NULL};
-    static const davit_pull_when meanings[] = {DAVIT_PULL_MISSING, DAVIT_PULL_ALWAYS, DAVIT_PULL_NEVER};
-    dv_image_arg arg;
-    int word = 0;
-    int r = read_word(cli, "pull", v->pull, words, &word, err);
-    if (r == 0)
-        r = dv_image_arg_parse(text, DV_TRANSPORT_REGISTRY, &arg, err);
-    if (r < 0)
-        return r;
-    q->name = arg.name;
-    q->options.pull = meanings[word];
-    bool from_store = dv_str_starts(text, "store:"), from_registry = dv_str_starts(text, "docker://");
-    if (from_store && (v->no_store || q->options.pull == DAVIT_PULL_ALWAYS))
-        return dv_cli_usage(cli, err, "%s: that is in the store, which %s excludes", text,
-                            v->no_store ? "--no-store" : "--pull always");
-    if ((from_registry || v->no_store) && q->options.pull == DAVIT_PULL_NEVER)
-        return dv_cli_usage(cli, err, "%s: --pull never excludes a registry", text);
-    if (from_store)
-        q->options.pull = DAVIT_PULL_NEVER;
-    if (from_registry)
-        q->options.pull = DAVIT_PULL_ALWAYS;
-    return 0;
-}
-
-static int make_request(dv_cli *cli, const values *v, const char *text, request *q, davit_error **err)
+static int make_options(dv_cli *cli, const values *v, const char *text, davit_unpack_options *o,
+                        const char **out_name, davit_error **err)
 {
     static const char *const words[] = {"keep", "skip", "reject", NULL};
     static const davit_unpack_devices meanings[] = {DAVIT_DEVICES_KEEP, DAVIT_DEVICES_SKIP,
                                                     DAVIT_DEVICES_REJECT};
-    davit_unpack_options *o = &q->options;
     int word = 0;
     int r = read_word(cli, "devices", v->devices, words, &word, err);
     if (r == 0)
-        r = read_sizes(cli, v, o, err);
+        r = dv_layer_args_limits(cli, v->max_size, v->zstd_window, &o->max_size_bytes, &o->zstd_window_bytes,
+                                 err);
     if (r == 0)
-        r = split_xattrs(cli, &v->xattrs, q, err);
-    if (r == 0)
-        r = read_source(cli, v, text, q, err);
+        r = dv_layer_args_source(cli, v->pull, v->no_store, text, &o->pull, out_name, err);
     if (r < 0)
         return r;
     o->devices = meanings[word];
@@ -245,27 +144,32 @@ DV_DEFINE_AUTOPTR(davit_unpack_result, davit_unpack_result_free)
 
 static int unpack(dv_cli *cli, const values *v, const char *text, const char *target, davit_error **err)
 {
-    DV_AUTO(request) q = {.options = DAVIT_UNPACK_OPTIONS_INIT};
+    davit_unpack_options o = DAVIT_UNPACK_OPTIONS_INIT;
+    DV_AUTO(dv_xattr_args) xattrs = {0};
+    const char *name = NULL;
     DV_AUTOPTR(davit_unpack_result) result = NULL;
-    int r = make_request(cli, v, text, &q, err);
+    int r = make_options(cli, v, text, &o, &name, err);
+    if (r == 0)
+        r = dv_xattr_args_read(cli, &v->xattrs, &xattrs, err);
     if (r == 0)
         r = dv_cli_view(cli, err);
     if (r == 0)
         r = dv_cli_client(cli, /* with_store= */ !v->no_store, /* flags= */ 0, err);
     if (r < 0)
         return r;
-    q.options.progress = dv_progress_view_event;
-    q.options.user_data = cli->view;
-    r = davit_unpack(cli->client, q.name, target, &q.options, &result, err);
+    o.xattrs = xattrs.list;
+    o.progress = dv_progress_view_event;
+    o.user_data = cli->view;
+    r = davit_unpack(cli->client, name, target, &o, &result, err);
     dv_progress_view_settle(cli->view);
     if (r < 0) {
         dv_progress_view_error(cli->view, davit_error_message(*err));
         return r;
     }
     if (v->json)
-        return print_json(cli, q.name, target, result, err);
+        return print_json(cli, name, target, result, err);
     warn_skips(cli, result);
-    print_text(cli, q.name, target, result);
+    print_text(cli, name, target, result);
     return 0;
 }
 

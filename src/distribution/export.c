@@ -1,28 +1,27 @@
 /*
  * distribution/export.c - davit_export(): an image's layers, read twice from the store, become one tar (archive/flatten.h).
  *
- * Nothing is written before each layer has been read whole and is what the config says. The second reading hashes again: a blob that changed
- * in between is noticed, at its end at the latest. Spec: DESIGN 3, 9.
+ * Nothing is written before each layer has been read whole and is what the config says: only then is it known which entries are left, and what was
+ * written cannot be taken back. So the data must be inflated once more, since nothing is kept in between; layers of which no data is left are
+ * not. The second reading hashes again: a blob that changed in between is noticed, at its end at the latest. Each reading is a pipeline:
+ * inflating and hashing have threads of their own, the tree and the archive are made on the calling one. Spec: DESIGN 3, 9.
  */
-#include "archive/compress.h"
-#include "archive/diff_id.h"
 #include "archive/flatten.h"
 #include "davit/pull.h"
-#include "davit/store.h"
 #include "davit/unpack.h"
+#include "distribution/layer_pipeline.h"
+#include "distribution/stored_image.h"
 #include "distribution/stored_layers.h"
-#include "store/content_store.h"
-#include "util/file.h"
+#include "util/clock.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 #define PIECE (256u << 10)
+#define SHORT_ID 12
+#define QUIET_MS 1000 /* what takes less is not worth a word */
+#define TELL_MS 100   /* between two counts */
+#define TURN_MS 100
 
-DV_DEFINE_AUTOPTR(davit_image_config, davit_image_config_free)
-DV_DEFINE_AUTOPTR(davit_image_list, davit_image_list_free)
-DV_DEFINE_AUTOPTR(davit_manifest, davit_manifest_free)
 DV_DEFINE_AUTOPTR(davit_reference, davit_reference_free)
 
 /* The step behind everything: small pieces become large ones. */
@@ -30,6 +29,7 @@ typedef struct output {
     dv_sink sink;
     davit_write_fn write;
     void *user_data;
+    bool failed;
     size_t size;
     uint8_t bytes[PIECE];
 } output;
@@ -37,7 +37,7 @@ typedef struct output {
 typedef struct exporting {
     davit_client *client;
     const davit_export_options *options;
-    davit_store *store;
+    dv_store *store;
     dv_lease *lease;
     davit_manifest *manifest;
     davit_image_config *config;
@@ -46,23 +46,16 @@ typedef struct exporting {
     size_t count;
     dv_flatten *flatten;
     output *output;
-    uint8_t *piece;
 } exporting;
-
-static dv_store *inner(const exporting *x)
-{
-    return (dv_store *)x->store; /* that is what one is: store/image_list.c */
-}
 
 static void exporting_clear(exporting *x)
 {
     dv_flatten_free(x->flatten);
     free(x->output);
-    free(x->piece);
     davit_image_config_free(x->config);
     davit_manifest_free(x->manifest);
     dv_lease_release(x->lease);
-    davit_store_free(x->store);
+    dv_store_unref(x->store);
 }
 DV_DEFINE_AUTO(exporting, exporting_clear)
 
@@ -72,47 +65,17 @@ static int check_options(const davit_client *c, const davit_export_options *o, d
         o->pull > DAVIT_PULL_NEVER)
         return dv_error_set(err, DAVIT_EINVAL, "unknown export options (version %u, flags 0x%x)", o->version,
                             o->flags);
-    if (o->zstd_window_bytes > DAVIT_ZSTD_WINDOW_MAX ||
-        (o->zstd_window_bytes && o->zstd_window_bytes < DAVIT_ZSTD_WINDOW_MIN))
-        return dv_error_set(err, DAVIT_EINVAL, "a zstd window of %u bytes: it may be %u to %u",
-                            o->zstd_window_bytes, DAVIT_ZSTD_WINDOW_MIN, DAVIT_ZSTD_WINDOW_MAX);
-    return c->store_dir ? 0 : dv_error_set(err, DAVIT_EINVAL, "the client has no store");
+    int r = dv_layer_limits_check(o->zstd_window_bytes, err);
+    return r < 0 || c->store_dir ? r : dv_error_set(err, DAVIT_EINVAL, "the client has no store");
 }
 
 /* --- which image ----------------------------------------------------------------------------------------------------- */
 
-/* For reading; a store that cannot be written is fine. */
-static int open_store(exporting *x, davit_error **err)
-{
-    const char *dir = x->client->store_dir;
-    DV_AUTOPTR(davit_error) why = NULL;
-    uint32_t flags = x->client->flags & DAVIT_CLIENT_STORE_READ_ONLY ? DAVIT_STORE_READ_ONLY : 0;
-    if (x->store)
-        return 0;
-    int r = davit_store_open(dir, flags, &x->store, &why);
-    if (r == DAVIT_ESTORE && !flags && davit_store_open(dir, DAVIT_STORE_READ_ONLY, &x->store, NULL) == 0)
-        return 0;
-    return r < 0 ? dv_error_move(err, &why, r) : 0;
-}
-
-static int read_manifest(exporting *x, const davit_digest *digest, davit_error **err)
-{
-    DV_AUTOPTR(davit_error) why = NULL;
-    int r = davit_store_get_manifest(x->store, digest, &x->manifest, &why);
-    if (r == DAVIT_ENOTFOUND)
-        return dv_error_set(err, DAVIT_ESTORE, "manifest %s is missing in store %s: pull the image again",
-                            digest->text, dv_store_path(inner(x)));
-    return r < 0 ? dv_error_move(err, &why, r) : 0;
-}
-
 /* DAVIT_ENOTFOUND: the store has no such name; everything else is final. */
 static int find(exporting *x, const char *name, davit_error **err)
 {
-    DV_AUTOPTR(davit_image_list) list = NULL;
-    int r = open_store(x, err);
-    if (r == 0)
-        r = davit_store_find(x->store, name, x->options->platform, &list, err);
-    return r < 0 ? r : read_manifest(x, &davit_image_list_at(list, 0)->manifest, err);
+    int r = x->store ? 0 : dv_stored_image_open_store(x->client, &x->store, err);
+    return r < 0 ? r : dv_stored_image_find(x->store, name, x->options->platform, &x->manifest, err);
 }
 
 static int pull(const exporting *x, const char *name, davit_error **err)
@@ -147,61 +110,25 @@ static int find_or_pull(exporting *x, const char *name, bool *from_store, davit_
     return r < 0 ? dv_error_move(err, &why, r) : 0;
 }
 
-/* --- what it consists of --------------------------------------------------------------------------------------------- */
-
-/* Keep config and layers while they are used; a store that nobody can write loses nothing. */
-static int lease_blobs(exporting *x, davit_error **err)
-{
-    if (dv_store_is_read_only(inner(x)))
-        return 0;
-    DV_AUTOFREE davit_digest *digests = dv_new_array(davit_digest, x->count + 2);
-    if (!digests)
-        return dv_error_oom(err);
-    digests[0] = *davit_manifest_digest(x->manifest);
-    digests[1] = davit_manifest_config(x->manifest)->digest;
-    for (size_t i = 0; i < x->count; i++)
-        digests[i + 2] = x->layers[i].digest;
-    int r = dv_lease_open(inner(x), &x->lease, err);
-    return r < 0 ? r : dv_lease_add(x->lease, digests, x->count + 2, err);
-}
-
 static int read_config(exporting *x, davit_error **err)
 {
-    DV_AUTOPTR(davit_error) why = NULL;
-    const davit_descriptor *blob = davit_manifest_config(x->manifest);
     size_t diff_id_count = 0;
-    int r = davit_store_get_config(x->store, &blob->digest, &x->config, &why);
-    if (r == DAVIT_ENOTFOUND)
-        return dv_error_set(err, DAVIT_ESTORE, "image config %s is missing in store %s: pull the image again",
-                            blob->digest.text, dv_store_path(inner(x)));
+    int r = dv_stored_image_read_config(x->store, x->manifest, &x->config, err);
     if (r < 0)
-        return dv_error_move(err, &why, r);
+        return r;
     x->diff_ids = davit_image_config_diff_ids(x->config, &diff_id_count);
     return diff_id_count == x->count
                ? 0
                : dv_error_set(err, DAVIT_EFORMAT, "layers from manifest don't match image configuration");
 }
 
-static int check_layers(const exporting *x, davit_error **err)
-{
-    for (size_t i = 0; i < x->count; i++) {
-        const davit_descriptor *blob = &x->layers[i];
-        int r = dv_content_has(inner(x), &blob->digest, blob->size, err);
-        if (r == 0)
-            r = dv_stored_layer_examine(inner(x), blob, err);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
 static int open_image(exporting *x, davit_error **err)
 {
     x->layers = davit_manifest_layers(x->manifest, &x->count);
-    int r = lease_blobs(x, err);
+    int r = dv_stored_image_keep(x->store, x->manifest, &x->lease, err);
     if (r == 0)
         r = read_config(x, err);
-    return r < 0 ? r : check_layers(x, err);
+    return r < 0 ? r : dv_stored_image_check_layers(x->store, x->layers, x->count, err);
 }
 
 /* --- output ---------------------------------------------------------------------------------------------------------- */
@@ -210,6 +137,7 @@ static int flush(output *o, davit_error **err)
 {
     int r = o->size ? o->write(o->bytes, o->size, o->user_data) : 0;
     o->size = 0;
+    o->failed = r != 0;
     return r == 0 ? 0 : dv_error_set(err, r < 0 ? r : DAVIT_EIO, "the archive cannot be written");
 }
 
@@ -236,106 +164,152 @@ static int output_finish(dv_sink *s, davit_error **err)
 
 /* --- reading --------------------------------------------------------------------------------------------------------- */
 
-static dv_inflate_options inflate_options(const davit_export_options *o)
-{
-    unsigned log = 0;
-    while (o->zstd_window_bytes >> (log + 1))
-        log++;
-    return (dv_inflate_options){
-        .max_output = o->max_size_bytes ? o->max_size_bytes : DAVIT_UNPACK_SIZE_MAX,
-        .zstd_window_log = log,
-        .allow_old = true,
-    };
-}
+/* Some layers once, lowest first: all of them to learn the tree, then those whose data is wanted. */
+typedef struct reading {
+    exporting *exporting;
+    bool again;
+    const char *action; /* what progress calls it */
+    size_t *index;      /* of each in the image */
+    davit_descriptor *layers;
+    davit_digest *diff_ids;
+    size_t count;
+    dv_stored_layers *stored;
+    dv_layer_output output;
+    dv_pipeline *pipeline;
+    bool *told;       /* a count of each */
+    uint64_t next_ms; /* when the next one may be */
+} reading;
 
-static int pour(exporting *x, int fd, dv_sink *to, davit_error **err)
+static void reading_clear(reading *g)
 {
-    for (;;) {
-        int r = dv_client_check_cancelled(x->client, err);
-        if (r < 0)
-            return r;
-        ssize_t n = read(fd, x->piece, PIECE);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return dv_error_file(err, errno, "cannot read it from store %s", dv_store_path(inner(x)));
-        if (n == 0)
-            return dv_sink_finish(to, err);
-        r = dv_sink_write(to, x->piece, (size_t)n, err);
-        if (r < 0)
-            return r;
-    }
+    dv_pipeline_free(g->pipeline);
+    dv_stored_layers_free(g->stored);
+    free(g->index);
+    free(g->told);
+    free(g->layers);
+    free(g->diff_ids);
 }
+DV_DEFINE_AUTO(reading, reading_clear)
 
-/* One layer through inflate and hash to where its tar goes. */
-static int read_layer(exporting *x, size_t layer, dv_sink *tar, davit_error **err)
+static int choose_layers(reading *g, davit_error **err)
 {
-    const davit_descriptor *blob = &x->layers[layer];
-    const dv_inflate_options options = inflate_options(x->options);
-    DV_AUTO(dv_diff_id_sink) hash = DV_DIFF_ID_INIT;
-    DV_AUTOPTR(dv_inflate) inflate = NULL;
-    DV_AUTOCLOSE fd = -1;
-    uint64_t size;
-    int r = dv_content_open(inner(x), &blob->digest, blob->size, &fd, &size, err);
-    if (r == 0)
-        r = dv_diff_id_init(&hash, tar, err);
-    if (r == 0)
-        r = dv_inflate_new(&options, &hash.sink, &inflate, err);
-    if (r < 0)
-        return r;
-    posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-    r = pour(x, fd, dv_inflate_sink(inflate), err);
-    return r < 0 ? r : dv_diff_id_check(&hash, &x->diff_ids[layer], blob->digest.text, err);
-}
-
-/* What a damaged blob can look like to those who read it. */
-static bool may_be_damage(int code)
-{
-    return code == DAVIT_EFORMAT || code == DAVIT_EDIGEST || code == DAVIT_ETOOBIG ||
-           code == DAVIT_EUNSUPPORTED;
-}
-
-static int explain(const exporting *x, int r, size_t layer, davit_error **from, davit_error **err)
-{
-    const davit_descriptor *blob = &x->layers[layer];
-    DV_AUTOPTR(davit_error) damage = NULL;
-    int examined = may_be_damage(r) ? dv_stored_layer_examine(inner(x), blob, &damage) : 0;
-    if (examined < 0)
-        return dv_error_move(err, &damage, examined);
-    bool names_it = strstr(davit_error_message(*from), blob->digest.text);
-    if (r != DAVIT_ECANCELLED && r != DAVIT_ENOMEM && r != DAVIT_EIO && !names_it)
-        r = dv_error_wrap(from, r, "layer %s", blob->digest.text);
-    return dv_error_move(err, from, r);
-}
-
-static int read_layers(exporting *x, bool again, davit_error **err)
-{
+    const exporting *x = g->exporting;
+    g->index = dv_new_array(size_t, x->count + 1);
+    g->told = dv_new_array(bool, x->count + 1);
+    g->layers = dv_new_array(davit_descriptor, x->count + 1);
+    g->diff_ids = dv_new_array(davit_digest, x->count + 1);
+    if (!g->index || !g->told || !g->layers || !g->diff_ids)
+        return dv_error_oom(err);
     for (size_t i = 0; i < x->count; i++) {
-        const char *what = x->layers[i].digest.text;
-        DV_AUTOPTR(davit_error) why = NULL;
-        dv_sink *tar;
-        if (again && !dv_flatten_wants(x->flatten, i))
+        if (g->again && !dv_flatten_wants(x->flatten, i))
             continue;
-        int r = again ? dv_flatten_write(x->flatten, i, what, &tar, &why)
-                      : dv_flatten_read(x->flatten, what, &tar, &why);
-        if (r == 0)
-            r = read_layer(x, i, tar, &why);
-        if (r < 0)
-            return explain(x, r, i, &why, err);
+        g->index[g->count] = i;
+        g->layers[g->count] = x->layers[i];
+        g->diff_ids[g->count++] = x->diff_ids[i];
     }
     return 0;
 }
 
+static int open_output(void *user, size_t layer, dv_sink **out, davit_error **err)
+{
+    const reading *g = user;
+    const char *what = g->layers[layer].digest.text;
+    dv_flatten *flatten = g->exporting->flatten;
+    return g->again ? dv_flatten_write(flatten, g->index[layer], what, out, err)
+                    : dv_flatten_read(flatten, what, out, err);
+}
+
+static void tell(const reading *g, size_t layer, const char *action, bool has_counts, uint64_t current)
+{
+    const davit_export_options *o = g->exporting->options;
+    char id[SHORT_ID + 1] = "";
+    memcpy(id, davit_digest_hex(&g->layers[layer].digest), SHORT_ID);
+    o->progress(&(davit_progress){.kind = DAVIT_PROGRESS_LAYER,
+                                  .id = id,
+                                  .action = action,
+                                  .has_counts = has_counts,
+                                  .current = current,
+                                  .total = g->layers[layer].size},
+                o->user_data);
+}
+
+static void turn(void *user)
+{
+    reading *g = user;
+    uint64_t now_ms = dv_clock_ms();
+    if (!g->exporting->options->progress || now_ms < g->next_ms)
+        return;
+    const dv_pipeline_progress now = dv_pipeline_get_progress(g->pipeline);
+    g->next_ms = now_ms + TELL_MS;
+    if (now.reading >= g->count || now.read == 0)
+        return;
+    g->told[now.reading] = true;
+    tell(g, now.reading, g->action, /* has_counts= */ true, now.read);
+}
+
+static void tell_done(const reading *g)
+{
+    for (size_t i = 0; i < g->count; i++)
+        if (g->told[i])
+            tell(g, i, g->again ? "Export complete" : "Verified", /* has_counts= */ false, 0);
+}
+
+static int start(reading *g, davit_error **err)
+{
+    const exporting *x = g->exporting;
+    const davit_export_options *o = x->options;
+    int r = dv_stored_layers_new(x->store, g->layers, g->count, &g->stored, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < g->count; i++)
+        dv_stored_layers_arrived(g->stored, &g->layers[i].digest);
+    g->next_ms = dv_clock_ms() + QUIET_MS;
+    g->output = (dv_layer_output){.user = g, .layer = open_output, .turn = turn};
+    const dv_pipeline_options options = {
+        .client = x->client,
+        .output = &g->output,
+        .inflate = dv_layer_limits_inflate(o->zstd_window_bytes, o->max_size_bytes),
+        .input = dv_stored_layers_input(g->stored),
+        .layers = g->layers,
+        .diff_ids = g->diff_ids,
+        .count = g->count,
+    };
+    return dv_pipeline_start(&options, &g->pipeline, err);
+}
+
+static int read_layers(exporting *x, bool again, davit_error **err)
+{
+    DV_AUTO(reading) g = {.exporting = x, .again = again, .action = again ? "Exporting" : "Verifying"};
+    DV_AUTOPTR(davit_error) why = NULL;
+    size_t layer;
+    int r = choose_layers(&g, err);
+    if (r == 0)
+        r = start(&g, err);
+    if (r < 0)
+        return r;
+    dv_pipeline_run(g.pipeline);
+    while (!dv_pipeline_ended(g.pipeline, TURN_MS))
+        ;
+    r = dv_pipeline_result(g.pipeline, &layer, &why);
+    if (r < 0 && layer < g.count && !x->output->failed)
+        return dv_stored_image_explain(x->store, &g.layers[layer], r, &why, err);
+    if (r < 0)
+        return dv_error_move(err, &why, r);
+    tell_done(&g);
+    return dv_client_check_cancelled(x->client, err);
+}
+
 static int run(exporting *x, davit_write_fn write, davit_error **err)
 {
-    const dv_flatten_options options = {.max_bytes = x->options->max_size_bytes};
-    x->piece = malloc(PIECE);
+    const davit_export_options *o = x->options;
+    const dv_flatten_options options = {.max_bytes = o->max_size_bytes, .xattrs = o->xattrs};
     x->output = malloc(sizeof(*x->output));
-    if (!x->piece || !x->output)
+    if (!x->output)
         return dv_error_oom(err);
     x->output->sink = (dv_sink){.write = output_write, .finish = output_finish};
     x->output->write = write;
-    x->output->user_data = x->options->user_data;
+    x->output->user_data = o->user_data;
+    x->output->failed = false;
     x->output->size = 0;
     int r = dv_flatten_new(&options, &x->flatten, err);
     if (r == 0)

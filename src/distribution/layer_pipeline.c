@@ -235,8 +235,10 @@ static int run_hash(dv_pipeline *p, size_t *layer, davit_error **err)
 
 static int apply_layer(dv_pipeline *p, size_t layer, davit_error **err)
 {
+    const dv_layer_output *output = p->options.output;
     dv_sink *sink;
-    int r = dv_unpack_layer(p->unpack, p->options.layers[layer].digest.text, &sink, err);
+    int r = output ? output->layer(output->user, layer, &sink, err)
+                   : dv_unpack_layer(p->unpack, p->options.layers[layer].digest.text, &sink, err);
     for (bool last = false; r == 0 && !last;) {
         chunk *c;
         r = take_chunk(p, STAGE_APPLY, &c, err);
@@ -245,22 +247,34 @@ static int apply_layer(dv_pipeline *p, size_t layer, davit_error **err)
         r = dv_sink_write(sink, c->bytes, c->size, err);
         last = c->last;
         pass_on(p, STAGE_APPLY, c);
+        if (output)
+            output->turn(output->user);
     }
     return r < 0 ? r : dv_sink_finish(sink, err);
 }
 
-static int run_apply(dv_pipeline *p, size_t *layer, davit_error **err)
+static int apply_layers(dv_pipeline *p, size_t *layer, davit_error **err)
 {
-    int r = dv_unpack_thread_init(err);
-    if (r < 0)
-        *layer = p->options.count; /* it is no layer's fault */
-    if (r == 0)
-        r = dv_unpack_new(p->options.root_fd, &p->options.unpack, &p->unpack, err);
+    int r = 0;
     while (r == 0 && *layer < p->options.count) {
         r = apply_layer(p, *layer, err);
         *layer += r == 0;
         atomic_store(&p->applied, *layer);
     }
+    return r;
+}
+
+static int run_apply(dv_pipeline *p, size_t *layer, davit_error **err)
+{
+    if (p->options.output)
+        return apply_layers(p, layer, err);
+    int r = dv_unpack_thread_init(err);
+    if (r < 0)
+        *layer = p->options.count; /* it is no layer's fault */
+    if (r == 0)
+        r = dv_unpack_new(p->options.root_fd, &p->options.unpack, &p->unpack, err);
+    if (r == 0)
+        r = apply_layers(p, layer, err);
     return r < 0 ? r : dv_unpack_finish(p->unpack, err);
 }
 
@@ -278,11 +292,17 @@ static void run_stage(dv_work *work)
     dv_queue_push(p->ended, &s->ended);
 }
 
+/* Those that are not the owner's. */
+static unsigned pool_stages(const dv_pipeline *p)
+{
+    return p->options.output ? STAGE_APPLY : STAGES;
+}
+
 static int prepare(dv_pipeline *p, davit_error **err)
 {
     static int (*const runs[STAGES])(dv_pipeline *, size_t *, davit_error **) = {run_inflate, run_hash,
                                                                                  run_apply};
-    p->pool = dv_workpool_new(STAGES);
+    p->pool = dv_workpool_new(pool_stages(p));
     p->ended = dv_queue_new();
     bool all = p->pool && p->ended;
     for (int i = 0; i < STAGES; i++) {
@@ -290,7 +310,7 @@ static int prepare(dv_pipeline *p, davit_error **err)
         all = all && p->stages[i].input;
     }
     p->collector = (collector){.sink = {collect, collect_end}, .pipeline = p};
-    return all && dv_workpool_start(p->pool, STAGES) ? 0 : dv_error_oom(err);
+    return all && dv_workpool_start(p->pool, pool_stages(p)) ? 0 : dv_error_oom(err);
 }
 
 int dv_pipeline_start(const dv_pipeline_options *options, dv_pipeline **out, davit_error **err)
@@ -305,10 +325,15 @@ int dv_pipeline_start(const dv_pipeline_options *options, dv_pipeline **out, dav
     if (r < 0)
         return r;
     p->ended_count = 0;
-    for (int i = 0; i < STAGES; i++)
+    for (unsigned i = 0; i < pool_stages(p); i++)
         dv_workpool_submit(p->pool, &p->stages[i].work);
     *out = DV_STEAL(p);
     return 0;
+}
+
+void dv_pipeline_run(dv_pipeline *p)
+{
+    run_stage(&p->stages[STAGE_APPLY].work);
 }
 
 bool dv_pipeline_ended(dv_pipeline *p, int timeout_ms)

@@ -1,5 +1,6 @@
 /*
- * distribution/layer_pipeline.h - layers become files, lowest first: inflate, diff_id and apply, each on a thread of its own (DESIGN 7).
+ * distribution/layer_pipeline.h - layers become files, lowest first: inflate, diff_id and apply, each on a thread of its own (DESIGN 7). Or they go
+ * to an output, which the owner's thread writes instead of applying.
  *
  * Chunks of inflated bytes go round: the inflater fills them, the hasher and then the applier read them. There are at most
  * DV_PIPELINE_CHUNKS, so the inflater is at most that far ahead, which is into the next layer as soon as one is inflated. The first
@@ -29,10 +30,18 @@ typedef struct dv_layer_input {
     int (*read)(void *user, dv_pipeline *p, const void **out, size_t *out_size, davit_error **err);
 } dv_layer_input;
 
+/* Where inflated layers go when they do not become files. Threads: the owner's, within dv_pipeline_run(). */
+typedef struct dv_layer_output {
+    void *user;
+    int (*layer)(void *user, size_t layer, dv_sink **out, davit_error **err); /* its finish() ends the layer */
+    void (*turn)(void *user);                                                 /* after each chunk */
+} dv_layer_output;
+
 /* All borrowed until dv_pipeline_free(). */
 typedef struct dv_pipeline_options {
-    davit_client *client; /* its cancellation is ours */
-    int root_fd;          /* an empty directory */
+    davit_client *client;          /* its cancellation is ours */
+    const dv_layer_output *output; /* NULL: files */
+    int root_fd;                   /* for files: an empty directory */
     dv_unpack_options unpack;
     dv_inflate_options inflate;
     dv_layer_input input;
@@ -48,6 +57,8 @@ typedef struct dv_pipeline_progress {
 } dv_pipeline_progress;
 
 int dv_pipeline_start(const dv_pipeline_options *options, dv_pipeline **out, davit_error **err);
+/* With an output: apply the layers, on this thread, until all are or a stage has failed. */
+void dv_pipeline_run(dv_pipeline *p);
 /* Whether it has ended, after waiting up to timeout_ms for that. Threads: the owner's. */
 bool dv_pipeline_ended(dv_pipeline *p, int timeout_ms);
 /* Whether a stage has failed, so that it is about to end. Threads: any. */
@@ -57,7 +68,7 @@ dv_pipeline_progress dv_pipeline_get_progress(dv_pipeline *p);
 int dv_pipeline_failure(const dv_pipeline *p, size_t *out_layer);
 /* How it ended. *out_layer, when not NULL: the layer that failed, count for none. Moves the error. Threads: the owner's. */
 int dv_pipeline_result(dv_pipeline *p, size_t *out_layer, davit_error **err);
-/* After a success. Borrowed. */
+/* After a success, of files. Borrowed. */
 const dv_unpack_report *dv_pipeline_report(const dv_pipeline *p);
 /* The permission bits that the image gives its root. After a success. */
 unsigned dv_pipeline_root_mode(const dv_pipeline *p);

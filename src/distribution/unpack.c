@@ -4,7 +4,7 @@
  * Leaves to others: one image's layers (unpack_image.c), fetching them (unpack_pull.c, unpack_stream.c), files (archive/unpack.h), putting them
  * in place (archive/staging.h). Spec: DESIGN 3, 7.
  */
-#include "davit/store.h"
+#include "distribution/stored_image.h"
 #include "distribution/unpack_private.h"
 #include "distribution/xfer.h"
 #include "store/db.h"
@@ -22,7 +22,6 @@
 #define PARENTS_MAX 4096 /* of a directory */
 
 DV_DEFINE_AUTOPTR(davit_reference, davit_reference_free)
-DV_DEFINE_AUTOPTR(davit_image_list, davit_image_list_free)
 DV_DEFINE_AUTOPTR(davit_manifest, davit_manifest_free)
 
 static void unpacking_clear(dv_unpacking *u)
@@ -45,15 +44,11 @@ static int check_options(const davit_client *c, const davit_unpack_options *o, d
         o->pull > DAVIT_PULL_NEVER || o->devices < DAVIT_DEVICES_KEEP || o->devices > DAVIT_DEVICES_REJECT)
         return dv_error_set(err, DAVIT_EINVAL, "unknown unpack options (version %u, flags 0x%x)", o->version,
                             o->flags);
-    if (o->zstd_window_bytes > DAVIT_ZSTD_WINDOW_MAX ||
-        (o->zstd_window_bytes && o->zstd_window_bytes < DAVIT_ZSTD_WINDOW_MIN))
-        return dv_error_set(err, DAVIT_EINVAL, "a zstd window of %u bytes: it may be %u to %u",
-                            o->zstd_window_bytes, DAVIT_ZSTD_WINDOW_MIN, DAVIT_ZSTD_WINDOW_MAX);
     if (o->flags & DAVIT_UNPACK_NO_STORE && o->pull == DAVIT_PULL_NEVER)
         return dv_error_set(err, DAVIT_EINVAL, "without the store and without a registry there is no image");
     if (!c->store_dir && !(o->flags & DAVIT_UNPACK_NO_STORE))
         return dv_error_set(err, DAVIT_EINVAL, "the client has no store");
-    return 0;
+    return dv_layer_limits_check(o->zstd_window_bytes, err);
 }
 
 static int parse_name(const char *name, davit_reference **out, davit_error **err)
@@ -163,64 +158,21 @@ static int put_in_place(dv_unpacking *u, davit_error **err)
 
 /* --- where from ------------------------------------------------------------------------------------------------------ */
 
-/* For reading; a store that cannot be written is fine. DAVIT_ENOTFOUND: there is none. */
-static int open_store(dv_unpacking *u, davit_error **err)
-{
-    const char *dir = u->client->store_dir;
-    DV_AUTOPTR(davit_error) why = NULL;
-    unsigned flags = u->client->flags & DAVIT_CLIENT_STORE_READ_ONLY ? DV_STORE_READ_ONLY : 0;
-    int r = dv_store_open(dir, flags, &u->store, &why);
-    if (r == DAVIT_ESTORE && !flags && dv_store_open(dir, DV_STORE_READ_ONLY, &u->store, NULL) == 0)
-        return 0;
-    return r < 0 ? dv_error_move(err, &why, r) : 0;
-}
-
-static int find_stored(dv_unpacking *u, const char *name, davit_manifest **out, davit_error **err)
-{
-    DV_AUTOPTR(davit_image_list) list = NULL;
-    davit_store *store = (davit_store *)u->store; /* that is what one is: store/image_list.c */
-    int r = davit_store_find(store, name, u->options->platform, &list, err);
-    if (r < 0)
-        return r;
-    const davit_digest *digest = &davit_image_list_at(list, 0)->manifest;
-    DV_AUTOPTR(davit_error) why = NULL;
-    r = davit_store_get_manifest(store, digest, out, &why);
-    if (r == DAVIT_ENOTFOUND)
-        return dv_error_set(err, DAVIT_ESTORE, "manifest %s is missing in store %s: pull the image again",
-                            digest->text, dv_store_path(u->store));
-    return r < 0 ? dv_error_move(err, &why, r) : 0;
-}
-
 /* 1: the store has it, *out is set; 0: a registry must be asked. */
 static int look_in_store(dv_unpacking *u, const char *name, davit_manifest **out, davit_error **err)
 {
     DV_AUTOPTR(davit_error) why = NULL;
     if (u->options->flags & DAVIT_UNPACK_NO_STORE || u->options->pull == DAVIT_PULL_ALWAYS)
         return 0;
-    int r = open_store(u, &why);
+    int r = dv_stored_image_open_store(u->client, &u->store, &why);
     if (r == 0)
-        r = find_stored(u, name, out, &why);
+        r = dv_stored_image_find(u->store, name, u->options->platform, out, &why);
     if (r == DAVIT_ENOTFOUND && u->options->pull == DAVIT_PULL_MISSING) {
         dv_store_unref(u->store);
         u->store = NULL;
         return 0;
     }
     return r < 0 ? dv_error_move(err, &why, r) : 1;
-}
-
-/* All that is wanted, before anything is written: the first that is missing is told. */
-static int check_stored(dv_unpacking *u, davit_error **err)
-{
-    for (size_t i = 0; i < u->count; i++) {
-        const davit_descriptor *blob = &u->layers[i];
-        int r = dv_content_has(u->store, &blob->digest, blob->size, err);
-        if (r == 0)
-            r = dv_stored_layer_examine(u->store, blob, err);
-        if (r < 0)
-            return r;
-        dv_stored_layers_arrived(u->stored, &blob->digest);
-    }
-    return 0;
 }
 
 static int unpack_stored(dv_unpacking *u, const davit_manifest *manifest, davit_error **err)
@@ -231,11 +183,13 @@ static int unpack_stored(dv_unpacking *u, const davit_manifest *manifest, davit_
     if (r == 0)
         r = dv_unpacking_read_config(u, err);
     if (r == 0)
-        r = check_stored(u, err);
+        r = dv_stored_image_check_layers(u->store, u->layers, u->count, err);
     if (r == 0)
         r = dv_unpacking_stage(u, err);
     if (r < 0)
         return r;
+    for (size_t i = 0; i < u->count; i++)
+        dv_stored_layers_arrived(u->stored, &u->layers[i].digest);
     const dv_layer_input input = dv_stored_layers_input(u->stored);
     r = dv_unpacking_start(u, &input, err);
     return r < 0 ? r : dv_unpacking_wait(u, err);

@@ -4,9 +4,8 @@
  * Order of trust (DESIGN 9): the manifest was checked against its digest, the config against the manifest's, so its diff_ids can be believed;
  * each layer must inflate to its diff_id, whatever its own bytes are.
  */
+#include "distribution/stored_image.h"
 #include "distribution/unpack_private.h"
-
-#include "store/content_store.h"
 
 #include <string.h>
 
@@ -30,32 +29,14 @@ void dv_unpacking_clear_image(dv_unpacking *u)
     u->told_read = 0;
 }
 
-/* Keep config and layers while they are used; a store that nobody can write loses nothing. */
-static int lease_blobs(dv_unpacking *u, davit_error **err)
-{
-    size_t count;
-    const davit_descriptor *layers = davit_manifest_layers(u->manifest, &count);
-    if (!u->store || dv_store_is_read_only(u->store))
-        return 0;
-    DV_AUTOFREE davit_digest *digests = dv_new_array(davit_digest, count + 2);
-    if (!digests)
-        return dv_error_oom(err);
-    digests[0] = *davit_manifest_digest(u->manifest);
-    digests[1] = davit_manifest_config(u->manifest)->digest;
-    for (size_t i = 0; i < count; i++)
-        digests[i + 2] = layers[i].digest;
-    int r = u->lease ? 0 : dv_lease_open(u->store, &u->lease, err);
-    return r < 0 ? r : dv_lease_add(u->lease, digests, count + 2, err);
-}
-
 int dv_unpacking_set_manifest(dv_unpacking *u, const davit_manifest *manifest, davit_error **err)
 {
     dv_unpacking_clear_image(u);
     u->manifest = davit_manifest_ref((davit_manifest *)manifest);
     u->layers = davit_manifest_layers(u->manifest, &u->count);
     int r = u->dirty ? dv_unpacking_stage(u, err) : 0;
-    if (r == 0)
-        r = lease_blobs(u, err);
+    if (r == 0 && u->store)
+        r = dv_stored_image_keep(u->store, u->manifest, &u->lease, err);
     if (r == 0 && u->store)
         r = dv_stored_layers_new(u->store, u->layers, u->count, &u->stored, err);
     return r;
@@ -78,29 +59,12 @@ int dv_unpacking_set_config(dv_unpacking *u, davit_image_config *config, davit_e
 
 int dv_unpacking_read_config(dv_unpacking *u, davit_error **err)
 {
-    DV_AUTO(dv_buf) bytes = DV_BUF_INIT(DAVIT_IMAGE_CONFIG_MAX);
-    DV_AUTOPTR(davit_error) why = NULL;
     davit_image_config *config;
-    const davit_descriptor *blob = davit_manifest_config(u->manifest);
-    int r = dv_content_read(u->store, &blob->digest, DAVIT_IMAGE_CONFIG_MAX, &bytes, &why);
-    if (r == DAVIT_ENOTFOUND)
-        return dv_error_set(err, DAVIT_ESTORE, "image config %s is missing in store %s: pull the image again",
-                            blob->digest.text, dv_store_path(u->store));
-    if (r < 0)
-        return dv_error_move(err, &why, r);
-    r = davit_image_config_parse(dv_buf_text(&bytes), bytes.size, &config, err);
+    int r = dv_stored_image_read_config(u->store, u->manifest, &config, err);
     return r < 0 ? r : dv_unpacking_set_config(u, config, err);
 }
 
 /* --- running --------------------------------------------------------------------------------------------------------- */
-
-static unsigned window_log(uint32_t bytes)
-{
-    unsigned log = 0;
-    while (bytes >> (log + 1))
-        log++;
-    return log; /* 0: the default */
-}
 
 static dv_unpack_devices devices_of(davit_unpack_devices devices)
 {
@@ -123,7 +87,7 @@ int dv_unpacking_start(dv_unpacking *u, const dv_layer_input *input, davit_error
                    .devices = devices_of(o->devices),
                    .xattrs = o->xattrs,
                    .max_bytes = max},
-        .inflate = {.max_output = max, .zstd_window_log = window_log(o->zstd_window_bytes), .allow_old = true},
+        .inflate = dv_layer_limits_inflate(o->zstd_window_bytes, o->max_size_bytes),
         .input = *input,
         .layers = u->layers,
         .diff_ids = davit_image_config_diff_ids(u->config, &unused),
@@ -177,27 +141,6 @@ bool dv_unpacking_turn(dv_unpacking *u)
 
 /* --- the end --------------------------------------------------------------------------------------------------------- */
 
-/* What a damaged blob can look like to those who read it. */
-static bool may_be_damage(int code)
-{
-    return code == DAVIT_EFORMAT || code == DAVIT_EDIGEST || code == DAVIT_ETOOBIG ||
-           code == DAVIT_EUNSUPPORTED || code == DAVIT_ENOTFOUND;
-}
-
-static int explain(const dv_unpacking *u, int r, size_t layer, davit_error **err)
-{
-    DV_AUTOPTR(davit_error) damage = NULL;
-    if (r == DAVIT_ECANCELLED || r == DAVIT_ENOMEM || layer >= u->count)
-        return r;
-    const davit_descriptor *blob = &u->layers[layer];
-    int examined = u->stored && may_be_damage(r) ? dv_stored_layer_examine(u->store, blob, &damage) : 0;
-    if (examined < 0)
-        return dv_error_move(err, &damage, examined);
-    if (strstr(davit_error_message(*err), blob->digest.text))
-        return r;
-    return dv_error_wrap(err, r, "layer %s", blob->digest.text);
-}
-
 void dv_unpacking_drain(dv_unpacking *u)
 {
     while (!dv_pipeline_ended(u->pipeline, TURN_MS))
@@ -237,10 +180,10 @@ int dv_unpacking_wait(dv_unpacking *u, davit_error **err)
     size_t layer;
     dv_unpacking_drain(u);
     int r = dv_pipeline_result(u->pipeline, &layer, &why);
-    if (r < 0) {
-        r = explain(u, r, layer, &why);
-        return dv_error_move(err, &why, r);
-    }
+    if (r < 0)
+        return layer < u->count
+                   ? dv_stored_image_explain(u->stored ? u->store : NULL, &u->layers[layer], r, &why, err)
+                   : dv_error_move(err, &why, r);
     tell_progress(u);
     return dv_client_check_cancelled(u->client, err);
 }
