@@ -226,8 +226,9 @@ static int apply_whiteout(dv_flatten *f, davit_error **err)
         return 0; /* as in unpack_whiteout.c */
     if (r < 0)
         return dv_error_move(err, &why, r);
-    if (directory != DV_FLAT_ROOT && dv_flat_inode_of(&f->tree, directory)->layer == f->tree.layer)
-        return 0; /* nothing of lower layers is in what this one made */
+    /* Nothing is below the lowest layer, and nothing of lower layers in a directory that this one made. */
+    if (f->tree.layer == 1 || dv_flat_inode_of(&f->tree, directory)->layer == f->tree.layer)
+        return 0;
     if (kind == DV_WHITEOUT_OPAQUE) {
         dv_flat_empty(&f->tree, directory, f->tree.layer);
         return 0;

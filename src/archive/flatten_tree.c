@@ -267,8 +267,18 @@ static bool is_made_by(const dv_flat_tree *t, uint32_t node, uint16_t layer)
 
 static bool is_kept(const dv_flat_tree *t, uint32_t node, uint16_t layer)
 {
-    return (layer && t->nodes[node].layer == layer) || is_made_by(t, node, layer) ||
+    return (layer && t->nodes[node].layer == layer) ||
            (dv_flat_is_directory(t, node) && dv_flat_inode_of(t, node)->children);
+}
+
+/*
+ * Of a directory that was gone through only the layer's is left, so it is the layer's as a whole: the same marker again, a million times, looks
+ * into it no more.
+ */
+static void keep(dv_flat_tree *t, uint32_t node, uint16_t layer)
+{
+    if (dv_flat_is_directory(t, node))
+        dv_flat_inode_of(t, node)->layer = layer;
 }
 
 void dv_flat_remove(dv_flat_tree *t, uint32_t node, uint16_t keep_layer)
@@ -282,7 +292,9 @@ void dv_flat_remove(dv_flat_tree *t, uint32_t node, uint16_t keep_layer)
         for (uint32_t next = 0; !next;) {
             const uint32_t done = at, parent = t->nodes[at].parent;
             next = t->nodes[at].next;
-            if (!is_kept(t, done, keep_layer))
+            if (is_kept(t, done, keep_layer))
+                keep(t, done, keep_layer);
+            else
                 drop(t, done);
             if (done == node)
                 return;
@@ -297,6 +309,7 @@ void dv_flat_empty(dv_flat_tree *t, uint32_t directory, uint16_t keep_layer)
         next = t->nodes[n].next;
         dv_flat_remove(t, n, keep_layer);
     }
+    keep(t, directory, keep_layer);
 }
 
 /* --- beginning and end ----------------------------------------------------------------------------------------------- */

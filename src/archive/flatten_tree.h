@@ -47,7 +47,7 @@ typedef struct dv_flat_inode {
     uint32_t children;  /* of a directory: the first node */
     uint32_t path_size; /* of a directory, in bytes */
     uint16_t mode;      /* 07777 */
-    uint16_t layer;     /* that made it */
+    uint16_t layer;     /* that made it, or removed all that others had in this directory */
     uint8_t type;       /* dv_tar_type; never a hard link */
 } dv_flat_inode;
 

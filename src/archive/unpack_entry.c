@@ -332,8 +332,8 @@ static int apply_directory(dv_unpack *u, davit_error **err)
     dv_dir_ref parent = {0}, directory = {0};
     bool existed = true;
     bool known = dv_dirs_cached(&u->dirs, p->text, p->size, &directory);
-    /* Of a lower layer's directory must be noted that this layer has it too; the root needs no note. */
-    if (!known || (u->marks.active && p->size > 0 && !directory.dir->fresh)) {
+    /* It must be noted that this layer has it: it may be a lower one's, emptied by a marker or not. The root needs no note. */
+    if (!known || (u->marks.active && p->size > 0)) {
         dv_dirs_put(&u->dirs, &directory);
         int r = dv_dirs_get(&u->dirs, p->text, dv_unpack_path_parent(p), &parent, err);
         if (r == 0)

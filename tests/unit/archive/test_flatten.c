@@ -205,6 +205,31 @@ static void flatten__wants_only_layers_with_data_that_is_left(void **state)
         assert_int_equal(dv_flatten_wants(f, i), wanted[i]);
 }
 
+/* Otherwise a layer of many files and many markers would take their product. */
+static void flatten__the_same_marker_does_not_look_again(void **state)
+{
+    const sandbox nowhere = {.path = "/nowhere"};
+    const row *const layers[] = {
+        LAYER(FILE_ROW("d/e/old", "1"), FILE_ROW("old", "1")),
+        LAYER(FILE_ROW("d/e/new", "2"), FILE_ROW(".wh.d", "")),
+        LAYER(FILE_ROW("d/e/new", "3"), FILE_ROW("d/.wh..wh..opq", "")),
+        LAYER(FILE_ROW("d/e/new", "4"), FILE_ROW(".wh..wh..opq", "")),
+    };
+    DV_AUTOPTR(dv_flatten) f = NULL;
+    dv_sink *unused;
+    assert_int_equal(dv_flatten_new(NULL, &f, NULL), 0);
+    for (unsigned i = 0; i < DV_COUNT(layers); i++) {
+        assert_int_equal(dv_flatten_read(f, "test", &unused, NULL), 0);
+        assert_int_equal(apply_rows(&nowhere, &dv_flatten_reading, f, layers[i], NULL), 0);
+        dv_flatten_end_layer(f);
+        const uint32_t d = dv_flat_lookup(&f->tree, DV_FLAT_ROOT, "d", 1);
+        const uint32_t e = dv_flat_lookup(&f->tree, d, "e", 1);
+        assert_int_equal(dv_flat_inode_of(&f->tree, e)->layer, i + 1);
+        assert_int_equal(dv_flat_inode_of(&f->tree, d)->layer, i + 1);
+        assert_int_equal(dv_flat_inode_of(&f->tree, DV_FLAT_ROOT)->layer, i == 3 ? 4 : 0);
+    }
+}
+
 static void flatten__stops_at_two_million_paths(void **state)
 {
     DV_AUTOPTR(dv_flatten) f = NULL;
@@ -430,6 +455,7 @@ int main(void)
         cmocka_unit_test(flatten__refuses_paths_that_nobody_can_make),
         cmocka_unit_test(flatten__notices_other_bytes_the_second_time),
         cmocka_unit_test(flatten__wants_only_layers_with_data_that_is_left),
+        cmocka_unit_test(flatten__the_same_marker_does_not_look_again),
         cmocka_unit_test(flatten__stops_at_two_million_paths),
         cmocka_unit_test(flatten__of_random_layers_is_what_unpacking_gives),
     };
