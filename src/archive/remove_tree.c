@@ -215,8 +215,9 @@ static int leave(walk *w, int dirfd, bool *again, davit_error **err)
     const struct timespec times[2] = {top->st.st_atim, top->st.st_mtim};
     if (!gone && top->name && top->changed && futimens(top->fd, times) < 0)
         return fail(err, errno, top->name);
+    int r = !gone && w->keep && w->keep->on_kept ? w->keep->on_kept(w->keep->user, top->st.st_ino, err) : 0;
     frame_clear(&w->frames[--w->depth]);
-    return 0;
+    return r;
 }
 
 static int enter(walk *w, int dirfd, const char *name, bool keeps, davit_error **err)

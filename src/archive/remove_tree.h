@@ -21,6 +21,8 @@ typedef struct dv_tree_keep {
     bool (*keeps_entry)(void *user, uint64_t directory, const char *name);
     /* Everything in this directory stays. */
     bool (*keeps_all)(void *user, uint64_t directory);
+    /* This directory stays, and nothing is in it any more that does not; NULL: nobody wants to know. */
+    int (*on_kept)(void *user, uint64_t directory, davit_error **err);
 } dv_tree_keep;
 
 /*

@@ -26,14 +26,23 @@ static bool keeps_all(void *user, uint64_t directory)
     return dv_unpack_marks_has(&u->marks, directory, NULL);
 }
 
-/*
- * Remove name from directory, but what this layer made. where is its path. What is left of a directory then is this layer's as a whole: the same
- * marker again, a million times, looks into it no more.
- */
+/* What is left of it is this layer's as a whole: the same marker again, a million times, or one for a directory in it, looks into it no more. */
+static int on_kept(void *user, uint64_t directory, davit_error **err)
+{
+    dv_unpack *u = user;
+    return dv_unpack_marks_add(&u->marks, directory, NULL, err);
+}
+
+static dv_tree_keep keep_own(dv_unpack *u)
+{
+    return (dv_tree_keep){.user = u, .keeps_entry = keeps_entry, .keeps_all = keeps_all, .on_kept = on_kept};
+}
+
+/* Remove name from directory, but what this layer made. where is its path. */
 static int remove_lower(dv_unpack *u, const dv_dir_ref *directory, const char *name, const char *where,
                         size_t where_size, davit_error **err)
 {
-    const dv_tree_keep keep = {.user = u, .keeps_entry = keeps_entry, .keeps_all = keeps_all};
+    const dv_tree_keep keep = keep_own(u);
     struct stat st;
     if (fstatat(directory->dir->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT ? 0 : dv_unpack_failed(u, errno, "cannot look for what it removes", err);
@@ -46,8 +55,7 @@ static int remove_lower(dv_unpack *u, const dv_dir_ref *directory, const char *n
     }
     directory->dir->dirty = true;
     dv_unpack_forget_late(u, where, where_size);
-    int r = dv_tree_remove(directory->dir->fd, name, &keep, err);
-    return r == 0 && S_ISDIR(st.st_mode) ? dv_unpack_marks_add(&u->marks, st.st_ino, NULL, err) : r;
+    return dv_tree_remove(directory->dir->fd, name, &keep, err);
 }
 
 /* u->path is the marker's: its last component gives way to the name that is removed. */
@@ -64,14 +72,12 @@ static int apply_remove(dv_unpack *u, const dv_dir_ref *directory, const char *n
 
 static int apply_opaque(dv_unpack *u, const dv_dir_ref *directory, davit_error **err)
 {
-    const dv_tree_keep keep = {.user = u, .keeps_entry = keeps_entry, .keeps_all = keeps_all};
+    const dv_tree_keep keep = keep_own(u);
     int r = dv_dirs_forget(&u->dirs, u->path.text, dv_unpack_path_parent(&u->path), directory->linked, err);
     if (r < 0)
         return r;
     directory->dir->dirty = true;
     r = dv_tree_empty(directory->dir->fd, &keep, err);
-    if (r == 0)
-        r = dv_unpack_marks_add(&u->marks, directory->dir->inode, NULL, err);
     directory->dir->fresh = r == 0;
     return r;
 }

@@ -229,10 +229,15 @@ static void opaque__the_second_time_does_not_look_again(void **state)
     DV_AUTOPTR(dv_unpack) u = NULL;
     const row *const layers[] = {lower, LAYER(FILE_ROW("d/new", "2"), FILE_ROW("d/.wh..wh..opq", "")), NULL};
     const row *const removed[] = {lower, LAYER(FILE_ROW("d/new", "2"), FILE_ROW(".wh.d", "")), NULL};
-    for (unsigned i = 0; i < 2; i++) {
+    const row *const within[] = {lower, LAYER(FILE_ROW("d/sub/new", "2"), FILE_ROW(".wh.d", "")), NULL};
+    const row *const *const cases[] = {layers, removed, within};
+    for (unsigned i = 0; i < DV_COUNT(cases); i++) {
         assert_int_equal(sandbox_enter(&s), 0);
-        assert_int_equal(unpack_rows(&s, i ? removed : layers, NULL, &u, NULL), 0);
+        assert_int_equal(unpack_rows(&s, cases[i], NULL, &u, NULL), 0);
         assert_int_equal(fstatat(s.root_fd, "d", &st, 0), 0);
+        assert_true(dv_unpack_marks_has(&u->marks, st.st_ino, NULL));
+        if (cases[i] == within)
+            assert_int_equal(fstatat(s.root_fd, "d/sub", &st, 0), 0);
         assert_true(dv_unpack_marks_has(&u->marks, st.st_ino, NULL));
         dv_unpack_free(DV_STEAL(u));
         assert_true(sandbox_leave(&s));
