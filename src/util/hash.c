@@ -4,7 +4,10 @@
 #include "util/hex.h"
 
 #include <assert.h>
+#include <limits.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -79,4 +82,16 @@ void dv_digest_from_bytes(davit_digest_algorithm algorithm, const uint8_t *bytes
     memcpy(out->bytes, bytes, kinds[algorithm].size);
     memcpy(out->text, kinds[algorithm].prefix, 7);
     dv_hex_encode(out->bytes, kinds[algorithm].size, out->text + 7);
+}
+
+bool dv_hmac_sha256(const void *key, size_t key_size, const void *bytes, size_t size, uint8_t out[32])
+{
+    unsigned length = 0;
+    assert(key_size <= INT_MAX);
+    return HMAC(EVP_sha256(), key, (int)key_size, bytes, size, out, &length) && length == 32;
+}
+
+bool dv_hash_bytes_equal(const uint8_t *a, const uint8_t *b, size_t size)
+{
+    return CRYPTO_memcmp(a, b, size) == 0;
 }
