@@ -103,7 +103,7 @@ static const dv_docker_item *find_by_id(const dv_docker_manifest *m, const davit
     return NULL;
 }
 
-/* A parent that is not in the archive does not count. */
+/* Checked, not kept: the store has no row for it. A parent that is not in the archive does not count. */
 static int check_parent(dv_load *l, const dv_docker_manifest *m, const davit_digest *ids, size_t i,
                         davit_error **err)
 {

@@ -198,8 +198,25 @@ static bool has_tag(const dv_reference_rows *rows)
     return false;
 }
 
-int dv_image_remove_unused(dv_store *s, const davit_digest *config, bool only_dangling, dv_removals *list,
-                           dv_image_digests *dropped, dv_image_digests *deleted, davit_error **err)
+/* A reference to an index means all its images: it goes with the last of them. < 0: an error. */
+static int all_may_go(dv_store *s, const dv_reference_rows *rows, const dv_digest_set *may_go,
+                      davit_error **err)
+{
+    for (size_t i = 0; may_go && i < rows->count; i++) {
+        DV_AUTO(dv_image_digests) ids = {0};
+        int r = dv_image_store_ids(s, &rows->items[i].digest, &ids, err);
+        if (r < 0)
+            return r;
+        for (size_t k = 0; k < ids.count; k++)
+            if (!dv_digest_set_has(may_go, &ids.items[k], NULL))
+                return 0;
+    }
+    return 1;
+}
+
+int dv_image_remove_unused(dv_store *s, const davit_digest *config, bool only_dangling,
+                           const dv_digest_set *may_go, dv_removals *list, dv_image_digests *dropped,
+                           dv_image_digests *deleted, davit_error **err)
 {
     DV_AUTO(dv_db_tx) tx = DV_DB_TX_INIT;
     DV_AUTO(dv_reference_rows) rows = {0};
@@ -207,7 +224,12 @@ int dv_image_remove_unused(dv_store *s, const davit_digest *config, bool only_da
     if (r == 0)
         r = dv_reference_store_by_image(s, config, &rows, err);
     bool goes = r == 0 && !(only_dangling && has_tag(&rows));
-    if (goes)
+    if (goes) {
+        r = all_may_go(s, &rows, may_go, err);
+        goes = r == 1;
+        r = r < 0 ? r : 0;
+    }
+    if (r == 0 && goes)
         r = untag_all(s, &rows, list, dropped, err);
     if (r == 0 && goes)
         r = forget_image(s, config, list, dropped, deleted, err);

@@ -14,8 +14,12 @@
  */
 int dv_image_remove(dv_store *s, const char *name, bool force, dv_removals *list, dv_image_digests *dropped,
                     dv_image_digests *deleted, davit_error **err);
-/* Forget one image and all its references, unless it has a tag and only_dangling. Joins the transaction of this thread. */
-int dv_image_remove_unused(dv_store *s, const davit_digest *config, bool only_dangling, dv_removals *list,
-                           dv_image_digests *dropped, dv_image_digests *deleted, davit_error **err);
+/*
+ * Forget one image and all its references, unless it has a tag and only_dangling, or a reference means another image too that is
+ * not in may_go (NULL: all are). Joins the transaction of this thread.
+ */
+int dv_image_remove_unused(dv_store *s, const davit_digest *config, bool only_dangling,
+                           const dv_digest_set *may_go, dv_removals *list, dv_image_digests *dropped,
+                           dv_image_digests *deleted, davit_error **err);
 
 #endif

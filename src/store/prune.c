@@ -112,12 +112,14 @@ typedef struct prune {
     dv_store *store;
     const davit_prune_options *options;
     dv_image_digests candidates;
+    dv_digest_set may_go; /* the same */
     davit_removal_list *list;
 } prune;
 
 static void prune_clear(prune *p)
 {
     dv_image_digests_clear(&p->candidates);
+    dv_digest_set_clear(&p->may_go);
 }
 DV_DEFINE_AUTO(prune, prune_clear)
 
@@ -150,6 +152,9 @@ static int choose_candidates(prune *p, davit_error **err)
         r = is_old_enough(p, &ids.items[i], &old_enough, err);
         if (r == 0 && old_enough)
             r = dv_image_digests_add(&p->candidates, &ids.items[i], err);
+        if (r == 0 && old_enough)
+            r = dv_digest_set_add(&p->may_go, &ids.items[i], NULL, err);
+        r = r < 0 ? r : 0;
     }
     return r;
 }
@@ -164,8 +169,9 @@ static int forget_candidates(prune *p, davit_error **err)
     bool only_dangling = !(p->options->flags & DAVIT_PRUNE_ALL);
     int r = dv_db_begin(p->store->db, DV_DB_WRITE, &tx, err);
     for (size_t i = 0; r == 0 && i < p->candidates.count; i++)
-        r = dv_image_remove_unused(p->store, &p->candidates.items[i], only_dangling, &p->list->removals,
-                                   &dropped, &deleted, err);
+        r = dv_image_remove_unused(p->store, &p->candidates.items[i], only_dangling,
+                                   p->options->until_s ? &p->may_go : NULL, &p->list->removals, &dropped,
+                                   &deleted, err);
     if (r == 0)
         r = dv_db_commit(&tx, err);
     return r < 0 ? r : dv_removals_add_layers(p->store, &counts, &deleted, &p->list->removals, err);

@@ -470,6 +470,21 @@ static void prune__until_counts_from_the_config(void **state)
             fail_msg("%s %s", cases[i].name, cases[i].goes ? "stayed" : "went");
 }
 
+static void prune__until_takes_an_index_with_the_last_of_its_images(void **state)
+{
+    fixture *f = *state;
+    test_image images[] = {put_image(f->store, LAYERS("old"), ",\"created\":\"2020-01-01T00:00:00Z\""),
+                           put_image(f->store, LAYERS("new"), ",\"created\":\"2022-01-01T00:00:00Z\"")};
+    davit_digest index = put_index(f->store, images, 2);
+    record_images(f->store, "multi:1", &index, images, 2);
+    DV_AUTOPTR(davit_removal_list) early = prune(f, DAVIT_PRUNE_ALL, 1609459200); /* 2021 */
+    assert_int_equal(davit_removal_list_count(early), 0);
+    assert_int_equal(count_images(f), 2);
+    DV_AUTOPTR(davit_removal_list) late = prune(f, DAVIT_PRUNE_ALL, 1672531200); /* 2023 */
+    assert_int_equal(count_images(f), 0);
+    assert_int_equal(count_blobs(f), 0);
+}
+
 static void prune__lost_config_keeps_an_image_that_is_asked_for_by_age(void **state)
 {
     fixture *f = *state;
@@ -631,6 +646,7 @@ int main(void)
         store_test(prune__all),
         store_test(prune__dry_run_says_the_same_and_changes_nothing),
         store_test(prune__until_counts_from_the_config),
+        store_test(prune__until_takes_an_index_with_the_last_of_its_images),
         store_test(prune__lost_config_keeps_an_image_that_is_asked_for_by_age),
         store_test(prune__damaged_manifest_keeps_every_blob),
         store_test(prune__ten_thousand_blobs_take_a_few_seconds),
