@@ -11,24 +11,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #define READ_SIZE (256u << 10) /* bytes at once */
-#define AGAIN_MAX 1000         /* openat2 says EAGAIN when anything is renamed meanwhile, elsewhere too */
-
-static int open_below(int dirfd, const char *path)
-{
-    const struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-                                 .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
-    for (int i = 0;; i++) {
-        int fd = (int)syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
-        if (fd >= 0 || (errno != EAGAIN && errno != EINTR) || i == AGAIN_MAX)
-            return fd;
-    }
-}
 
 static int copy_file(dv_load *l, int fd, const char *path, dv_load_entry *e, davit_error **err)
 {
@@ -56,7 +42,7 @@ int dv_load_layout_read(dv_load *l, const char *path, davit_error **err)
     DV_AUTOPTR(dv_load_entry) e = NULL;
     dv_load_content *content = NULL;
     struct stat st;
-    DV_AUTOCLOSE fd = open_below(l->layout_fd, path);
+    DV_AUTOCLOSE fd = dv_open_below(l->layout_fd, path, O_RDONLY);
     if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
         return 0;
     if (fd < 0 && (errno == EXDEV || errno == ELOOP))

@@ -5,9 +5,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 int dv_write_all(int fd, const void *bytes, size_t size)
 {
@@ -54,6 +56,19 @@ ssize_t dv_pread_all(int fd, void *bytes, size_t size, uint64_t offset)
         done += (size_t)n;
     }
     return (ssize_t)done;
+}
+
+#define AGAIN_MAX 1000 /* openat2 says EAGAIN when anything is renamed meanwhile, elsewhere too */
+
+int dv_open_below(int dirfd, const char *path, int flags)
+{
+    const struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY),
+                                 .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+    for (int i = 0;; i++) {
+        int fd = (int)syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+        if (fd >= 0 || (errno != EAGAIN && errno != EINTR) || i == AGAIN_MAX)
+            return fd;
+    }
 }
 
 int dv_file_read(int dirfd, const char *path, size_t max, dv_buf *out, davit_error **err)

@@ -22,6 +22,10 @@ int dv_write_all(int fd, const void *bytes, size_t size);
 int dv_pwrite_all(int fd, const void *bytes, size_t size, uint64_t offset);
 ssize_t dv_pread_all(int fd, void *bytes, size_t size, uint64_t offset);
 
+/*
+ * Open what a path leads to below a directory: links are followed there, and nowhere else (EXDEV, ELOOP). Never waits for a FIFO. -1 with errno.
+ */
+int dv_open_below(int dirfd, const char *path, int flags);
 /* Read a regular file whole, at most max bytes. Errors: DAVIT_ENOTFOUND, DAVIT_ETOOBIG, DAVIT_EIO (also a directory). */
 int dv_file_read(int dirfd, const char *path, size_t max, dv_buf *out, davit_error **err);
 /* Write beside, fdatasync, rename over, sync the directory. */
