@@ -73,6 +73,11 @@ dv_sink *dv_tar_reader_sink(dv_tar_reader *r);
 /* Of the size fields, of links and directories too: the applied size. */
 uint64_t dv_tar_reader_size_sum(const dv_tar_reader *r);
 uint64_t dv_tar_reader_entry_count(const dv_tar_reader *r);
+/*
+ * For who can seek: pass over what is left of the current entry's data and its padding, as if it had come; on_end follows. The bytes
+ * that were passed over, 0 when no data is due. The next byte to come is the one behind them.
+ */
+int dv_tar_reader_skip_data(dv_tar_reader *r, uint64_t *out_skipped, davit_error **err);
 void dv_tar_reader_free(dv_tar_reader *r);
 DV_DEFINE_AUTOPTR(dv_tar_reader, dv_tar_reader_free)
 

@@ -346,6 +346,18 @@ uint64_t dv_tar_reader_entry_count(const dv_tar_reader *r)
     return r->entry_count;
 }
 
+int dv_tar_reader_skip_data(dv_tar_reader *r, uint64_t *out_skipped, davit_error **err)
+{
+    *out_skipped = 0;
+    if (r->state != STATE_DATA)
+        return 0;
+    *out_skipped = r->left + r->padding;
+    r->offset += *out_skipped;
+    r->left = r->padding = 0;
+    r->state = STATE_HEADER;
+    return r->handler.on_end(r->user, err);
+}
+
 void dv_tar_reader_free(dv_tar_reader *r)
 {
     if (r)
