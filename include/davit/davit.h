@@ -5,6 +5,7 @@
 #include <davit/auth.h>
 #include <davit/client.h>
 #include <davit/common.h>
+#include <davit/copy.h>
 #include <davit/descriptor.h>
 #include <davit/digest.h>
 #include <davit/error.h>

@@ -1,0 +1,38 @@
+/*
+ * distribution/copy_private.h - what the stages of one copy share: copy.c (the whole, names), copy_referrers.c, copy_files.c (blobs into files),
+ * copy_uploads.c (blobs into a registry). Threads: the calling one.
+ */
+#ifndef DV_DISTRIBUTION_COPY_PRIVATE_H
+#define DV_DISTRIBUTION_COPY_PRIVATE_H
+
+#include "davit/copy.h"
+
+#include "distribution/source.h"
+#include "distribution/target.h"
+
+typedef struct dv_copy {
+    davit_client *client;
+    const davit_copy_options *options;
+    dv_place from, to;
+    dv_source *source;
+    dv_target *target;
+    davit_copy_result result;
+} dv_copy;
+
+void dv_copy_warn(const dv_copy *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void dv_copy_message(const dv_copy *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* A state of a blob, or its count (total not 0). */
+void dv_copy_tell(const dv_copy *c, const davit_descriptor *blob, const char *action, uint64_t current,
+                  uint64_t total);
+
+/* What a document is at the target, without a name of its own. The plan's root goes as a child does. */
+int dv_copy_content(dv_copy *c, const davit_descriptor *root, davit_error **err);
+/* One name. to_name: NULL for the place's own. alone: no other follows. */
+int dv_copy_name(dv_copy *c, const char *from_name, const char *to_name, bool alone, davit_error **err);
+/* copy_referrers.c: everything that refers to a manifest. */
+int dv_copy_referrers(dv_copy *c, const davit_digest *subject, davit_error **err);
+
+/* Those blobs of the plan that the target lacks. */
+int dv_copy_files(dv_copy *c, const dv_copy_plan *plan, davit_error **err);
+
+#endif

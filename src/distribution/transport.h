@@ -1,0 +1,46 @@
+/*
+ * distribution/transport.h - "[TRANSPORT:]NAME", where an image is by what a user typed (DESIGN 3): pure.
+ *
+ * The text behind oci: and the archives is cut at its first colon, as skopeo does; so a path with a colon cannot be said.
+ */
+#ifndef DV_DISTRIBUTION_TRANSPORT_H
+#define DV_DISTRIBUTION_TRANSPORT_H
+
+#include "davit/reference.h"
+#include "util/buf.h"
+
+typedef enum dv_place_kind {
+    DV_PLACE_REGISTRY,       /* docker://REF */
+    DV_PLACE_STORE,          /* store:REF|ID */
+    DV_PLACE_LAYOUT,         /* oci:DIR[:NAME], oci:DIR@DIGEST */
+    DV_PLACE_OCI_ARCHIVE,    /* oci-archive:FILE[:NAME] */
+    DV_PLACE_DOCKER_ARCHIVE, /* docker-archive:FILE[:REF] */
+    DV_PLACE_DIR,            /* dir:DIR, in skopeo's form */
+} dv_place_kind;
+
+typedef struct dv_place {
+    dv_place_kind kind;
+    char *path; /* of a directory or file; NULL for a registry and the store */
+    char *name; /* what the user called the image there; NULL: nothing */
+    davit_reference
+        *reference; /* of a registry; of the store and a docker archive when the name is one; else NULL */
+    davit_digest digest; /* oci:DIR@DIGEST; algorithm NONE: not given */
+} dv_place;
+
+#define DV_PLACE_INIT \
+    {                 \
+        0             \
+    }
+void dv_place_clear(dv_place *p);
+DV_DEFINE_AUTO(dv_place, dv_place_clear)
+
+/* bare: what a text without a transport is. DAVIT_EINVAL. */
+int dv_place_parse(const char *text, dv_place_kind bare, dv_place *out, davit_error **err);
+/* "oci:", ... */
+const char *dv_place_prefix(dv_place_kind kind);
+/* Append it as a user would type it, with another name when tag is not NULL. */
+void dv_place_format(const dv_place *p, const char *tag, dv_buf *out);
+/* Whether both are the same image; paths are compared as text. */
+bool dv_place_equal(const dv_place *a, const dv_place *b);
+
+#endif
