@@ -124,6 +124,7 @@ typedef struct davit_removal {
 typedef struct davit_reclaimed {
     uint64_t blobs, blob_bytes;
     uint64_t ingests, ingest_bytes; /**< unfinished downloads */
+    uint64_t layers, layer_bytes;   /**< unpacked layers, as the file system takes them */
 } davit_reclaimed;
 
 typedef struct davit_removal_list davit_removal_list;
@@ -173,8 +174,8 @@ typedef struct davit_prune_options {
     }
 
 /**
- * Remove dangling images (those without a tag), blobs that no image needs and no running process wants, downloads that nobody
- * continues, and what dead processes left.
+ * Remove dangling images (those without a tag), unpacked layers that no image has and nobody holds, blobs that no image needs and no
+ * running process wants, downloads that nobody continues, and what dead processes left.
  *
  * @param options  NULL for defaults
  * @param out      set on success; free with davit_removal_list_free()

@@ -37,7 +37,7 @@ static uint64_t reclaimed_bytes(const davit_removal_list *list)
     if (!list)
         return 0;
     const davit_reclaimed *r = davit_removal_list_reclaimed(list);
-    return r->blob_bytes + r->ingest_bytes;
+    return r->blob_bytes + r->ingest_bytes + r->layer_bytes;
 }
 
 static void print_text(dv_cli *cli, const values *v, const davit_removal_list *list)
@@ -57,7 +57,8 @@ static int print_json(dv_cli *cli, const davit_removal_list *list, davit_error *
     if (!o || !dv_json_set(o, "ImagesDeleted", list ? dv_removals_json(list) : dv_json_array_new()) ||
         !dv_json_set_integer(o, "SpaceReclaimed", (int64_t)reclaimed_bytes(list)) ||
         !dv_json_set_integer(o, "BlobsDeleted", (int64_t)reclaimed->blobs) ||
-        !dv_json_set_integer(o, "IngestsDeleted", (int64_t)reclaimed->ingests))
+        !dv_json_set_integer(o, "IngestsDeleted", (int64_t)reclaimed->ingests) ||
+        !dv_json_set_integer(o, "UnpackedLayersDeleted", (int64_t)reclaimed->layers))
         return dv_error_oom(err);
     return dv_output_json(&cli->out, o, err);
 }

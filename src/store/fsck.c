@@ -118,6 +118,8 @@ static int check(dv_fsck *f, davit_error **err)
     if (r == 0)
         r = dv_fsck_blobs(f, err);
     if (r == 0 && readable)
+        r = dv_fsck_layers(f, err);
+    if (r == 0 && readable)
         r = dv_fsck_images(f, err);
     return r;
 }

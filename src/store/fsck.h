@@ -1,6 +1,6 @@
 /*
  * store/fsck.h - one check of a store, and its parts: rows (fsck_rows.c), files beside the blobs (fsck_files.c), blobs
- * (fsck_blobs.c), images (fsck_images.c), in this order (fsck.c).
+ * (fsck_blobs.c), unpacked layers (fsck_layers.c), images (fsck_images.c), in this order (fsck.c).
  */
 #ifndef DV_STORE_FSCK_H
 #define DV_STORE_FSCK_H
@@ -43,6 +43,8 @@ int dv_fsck_rows(dv_fsck *f, bool *out_readable, davit_error **err);
 int dv_fsck_files(dv_fsck *f, davit_error **err);
 /* Blobs by name, size and digest; fills bad. With a repair the bad ones are gone then. */
 int dv_fsck_blobs(dv_fsck *f, davit_error **err);
+/* Unpacked layers: rows, directories, and whether their blobs are there. */
+int dv_fsck_layers(dv_fsck *f, davit_error **err);
 /* What images and references lack. */
 int dv_fsck_images(dv_fsck *f, davit_error **err);
 

@@ -97,6 +97,18 @@ static int judge_image(const dv_rows *rows, const char **out, davit_error **err)
     return 0;
 }
 
+static int judge_layer(const dv_rows *rows, const char **out, davit_error **err)
+{
+    if (!is_digest(dv_rows_text(rows, 0), /* may_lack= */ false))
+        *out = "the row of an unpacked layer has a chain that is no digest";
+    else if (!is_digest(dv_rows_text(rows, 1), /* may_lack= */ true))
+        *out = "the row of an unpacked layer has a parent that is no digest";
+    else if (!is_digest(dv_rows_text(rows, 2), /* may_lack= */ false) ||
+             !is_digest(dv_rows_text(rows, 3), /* may_lack= */ false))
+        *out = "the row of an unpacked layer has a diff_id or blob that is no digest";
+    return 0;
+}
+
 typedef struct table {
     const char *select, *delete_one; /* by its first column, which is the subject */
     judge_fn *judge;
@@ -106,6 +118,7 @@ static const table tables[] = {
     {"SELECT reference, name, digest, size FROM reference", "DELETE FROM reference WHERE reference = ?1",
      judge_reference},
     {"SELECT id, manifest, config, index_digest FROM image", "DELETE FROM image WHERE id = ?1", judge_image},
+    {"SELECT chain, parent, diff_id, blob FROM layer", "DELETE FROM layer WHERE chain = ?1", judge_layer},
 };
 
 typedef struct bad_row {

@@ -69,7 +69,8 @@ static int add_roots(dv_content_graph *g, roots *list, davit_error **err)
     DV_AUTOPTR(dv_rows) rows = NULL;
     r = dv_db_query(g->store->db,
                     "SELECT digest, media_type, 1 FROM reference UNION SELECT manifest, '', 1 FROM image"
-                    " UNION SELECT index_digest, '', 1 FROM image UNION SELECT config, '', 0 FROM image",
+                    " UNION SELECT index_digest, '', 1 FROM image UNION SELECT config, '', 0 FROM image"
+                    " UNION SELECT blob, '', 0 FROM layer",
                     NULL, 0, &rows, err);
     while (r == 0 && (r = dv_rows_next(rows, err)) == 1)
         r = add_root(g, rows, list, err);

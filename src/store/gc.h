@@ -18,7 +18,7 @@ typedef struct dv_gc_result {
 /* Which nodes have which reasons to stay. */
 enum { DV_GC_NEEDED = 1u << 0, DV_GC_LEASED = 1u << 1 };
 
-/* Add what references and images name to the graph, and mark it with all that it needs. out_damaged as in mark(). */
+/* Add what references, images and unpacked layers name to the graph, and mark it with all that it needs. out_damaged as in mark(). */
 int dv_gc_mark_rows(dv_content_graph *g, dv_content_marks *m, const dv_content_node **out_damaged,
                     davit_error **err);
 /* Add what leases name to the graph; marks get room for it, and DV_GC_LEASED where they have nothing else. */

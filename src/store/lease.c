@@ -88,6 +88,8 @@ static int find_dead(const dv_store *s, dead_lease *out, size_t max, size_t *out
 static int delete_rows(dv_store *s, const char *name, davit_error **err)
 {
     int r = dv_db_run(s->db, "DELETE FROM lease_blob WHERE lease = ?1", &DV_TEXT(name), 1, err);
+    if (r == 0)
+        r = dv_db_run(s->db, "DELETE FROM layer_reference WHERE lease = ?1", &DV_TEXT(name), 1, err);
     return r < 0 ? r : dv_db_run(s->db, "DELETE FROM lease WHERE name = ?1", &DV_TEXT(name), 1, err);
 }
 
@@ -124,8 +126,10 @@ static int find_orphan(dv_store *s, char out[NAME_SIZE], davit_error **err)
 {
     memset(out, 0, NAME_SIZE);
     DV_AUTOPTR(dv_rows) rows = NULL;
-    int r = dv_db_query(s->db, "SELECT name FROM lease UNION SELECT DISTINCT lease FROM lease_blob", NULL, 0,
-                        &rows, err);
+    int r = dv_db_query(s->db,
+                        "SELECT name FROM lease UNION SELECT DISTINCT lease FROM lease_blob"
+                        " UNION SELECT DISTINCT lease FROM layer_reference",
+                        NULL, 0, &rows, err);
     while (r == 0 && (r = dv_rows_next(rows, err)) == 1) {
         char path[PATH_SIZE];
         snprintf(out, NAME_SIZE, "%s", dv_rows_text(rows, 0));
@@ -237,14 +241,64 @@ int dv_lease_open(dv_store *s, dv_lease **out, davit_error **err)
     return 0;
 }
 
+const char *dv_lease_name(const dv_lease *l)
+{
+    return l->name;
+}
+
+static int make_row(dv_lease *l, davit_error **err)
+{
+    if (l->has_rows)
+        return 0;
+    return dv_db_run(l->store->db, "INSERT OR IGNORE INTO lease (name, created_at) VALUES (?1, ?2)",
+                     (dv_db_value[]){DV_TEXT(l->name), DV_INTEGER(dv_wall_time_s())}, 2, err);
+}
+
+int dv_lease_hold_layer(dv_lease *l, const davit_digest *chain, davit_error **err)
+{
+    DV_AUTO(dv_db_tx) tx = DV_DB_TX_INIT;
+    dv_db *db = l->store->db;
+    int r = dv_db_begin(db, DV_DB_WRITE_RELAXED, &tx, err);
+    if (r == 0)
+        r = make_row(l, err);
+    if (r == 0)
+        r = dv_db_run(db,
+                      "INSERT INTO layer_reference (lease, chain, count) VALUES (?1, ?2, 1)"
+                      " ON CONFLICT (lease, chain) DO UPDATE SET count = count + 1",
+                      (dv_db_value[]){DV_TEXT(l->name), DV_TEXT(chain->text)}, 2, err);
+    if (r == 0)
+        r = dv_db_commit(&tx, err);
+    if (r == 0)
+        l->has_rows = true; /* even when the transaction that it joined fails */
+    return r;
+}
+
+int dv_lease_drop_layer(dv_lease *l, const davit_digest *chain, davit_error **err)
+{
+    DV_AUTO(dv_db_tx) tx = DV_DB_TX_INIT;
+    dv_db *db = l->store->db;
+    const dv_db_value values[] = {DV_TEXT(l->name), DV_TEXT(chain->text)};
+    int r = dv_db_begin(db, DV_DB_WRITE_RELAXED, &tx, err);
+    if (r == 0)
+        r = dv_db_run(db, "UPDATE layer_reference SET count = count - 1 WHERE lease = ?1 AND chain = ?2",
+                      values, 2, err);
+    if (r < 0)
+        return r;
+    bool held = dv_db_changes(db) > 0;
+    r = dv_db_run(db, "DELETE FROM layer_reference WHERE lease = ?1 AND chain = ?2 AND count <= 0", values, 2,
+                  err);
+    if (r == 0)
+        r = dv_db_commit(&tx, err);
+    return r < 0 ? r : held;
+}
+
 int dv_lease_add(dv_lease *l, const davit_digest *digests, size_t count, davit_error **err)
 {
     DV_AUTO(dv_db_tx) tx = DV_DB_TX_INIT;
     dv_db *db = l->store->db;
     int r = dv_db_begin(db, DV_DB_WRITE_RELAXED, &tx, err);
-    if (r == 0 && !l->has_rows)
-        r = dv_db_run(db, "INSERT OR IGNORE INTO lease (name, created_at) VALUES (?1, ?2)",
-                      (dv_db_value[]){DV_TEXT(l->name), DV_INTEGER(dv_wall_time_s())}, 2, err);
+    if (r == 0)
+        r = make_row(l, err);
     for (size_t i = 0; r == 0 && i < count; i++)
         r = dv_db_run(db, "INSERT OR IGNORE INTO lease_blob (lease, blob) VALUES (?1, ?2)",
                       (dv_db_value[]){DV_TEXT(l->name), DV_TEXT(digests[i].text)}, 2, err);

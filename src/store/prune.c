@@ -7,6 +7,7 @@
 #include "store/gc.h"
 #include "store/image_remove.h"
 #include "store/ingest_sweep.h"
+#include "store/layer_store.h"
 #include "store/content_store.h"
 #include "store/store_private.h"
 #include "util/clock.h"
@@ -182,13 +183,18 @@ static int collect_all(prune *p, davit_error **err)
     bool dry = p->options->flags & DAVIT_PRUNE_DRY_RUN;
     dv_gc_result blobs = {0};
     dv_ingest_sweep_result ingests = {0};
-    int r = dv_gc_collect(p->store, NULL, dry, &blobs, err);
+    dv_layer_sweep_result layers = {0};
+    int r = dv_layer_prune(p->store, dry, &layers, err); /* their blobs go then */
+    if (r == 0)
+        r = dv_gc_collect(p->store, NULL, dry, &blobs, err);
     if (r == 0)
         r = dv_ingest_sweep(p->store, dv_wall_time_s(), dry, &ingests, err);
     p->list->reclaimed = (davit_reclaimed){.blobs = blobs.blobs,
                                            .blob_bytes = blobs.bytes,
                                            .ingests = ingests.ingests,
-                                           .ingest_bytes = ingests.bytes};
+                                           .ingest_bytes = ingests.bytes,
+                                           .layers = layers.layers,
+                                           .layer_bytes = layers.bytes};
     return r;
 }
 

@@ -151,6 +151,11 @@ static int count_all(dv_store *s, dv_chain_counts *c, const dv_image_digests *de
     return r;
 }
 
+int dv_chain_counts_fill(dv_store *s, dv_chain_counts *counts, davit_error **err)
+{
+    return count_all(s, counts, &(dv_image_digests){0}, err);
+}
+
 static int add_layers_of(dv_store *s, dv_chain_counts *c, const davit_digest *config, dv_removals *list,
                          davit_error **err)
 {

@@ -33,6 +33,8 @@ typedef struct dv_chain_counts {
 } dv_chain_counts;
 void dv_chain_counts_clear(dv_chain_counts *c);
 DV_DEFINE_AUTO(dv_chain_counts, dv_chain_counts_clear)
+/* Of all images that are recorded. */
+int dv_chain_counts_fill(dv_store *s, dv_chain_counts *counts, davit_error **err);
 /*
  * Add a record for each layer that went with these images, which have no row any more; for each image behind its own record, top
  * first. Their configs are still there.

@@ -47,6 +47,11 @@ typedef struct dv_lease dv_lease;
 int dv_lease_open(dv_store *s, dv_lease **out, davit_error **err);
 /* Name blobs in the lease, one transaction; before anybody looks for them (DESIGN 6). */
 int dv_lease_add(dv_lease *l, const davit_digest *digests, size_t count, davit_error **err);
+/* 32 hex digits: its file is leases/<name>. Borrowed. */
+const char *dv_lease_name(const dv_lease *l);
+/* One more reference to an unpacked layer, or one less. The latter gives 1, or 0 when there was none. Join the transaction of this thread. */
+int dv_lease_hold_layer(dv_lease *l, const davit_digest *chain, davit_error **err);
+int dv_lease_drop_layer(dv_lease *l, const davit_digest *chain, davit_error **err);
 void dv_lease_release(dv_lease *l); /* NULL is fine */
 DV_DEFINE_AUTOPTR(dv_lease, dv_lease_release)
 /* Remove up to DV_LEASE_SWEEP_MAX dead leases. Reads one directory; nothing is written when there are none. */

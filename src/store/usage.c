@@ -89,7 +89,7 @@ static void count_file(davit_usage_part *part, uint64_t size, uint64_t disk_size
     part->reclaimable += reclaimable ? size : 0;
 }
 
-/* Everything that is left when dangling images are gone: of tags, and of images that have one. */
+/* Everything that is left when dangling images are gone: of tags, of images that have one, and of unpacked layers. */
 static const char kept_roots[] =
     "WITH tagged AS (SELECT config FROM reference JOIN image ON manifest = digest WHERE instr(reference, "
     "'@') = 0"
@@ -97,7 +97,8 @@ static const char kept_roots[] =
     " SELECT digest FROM reference WHERE instr(reference, '@') = 0"
     " UNION SELECT manifest FROM image WHERE config IN tagged"
     " UNION SELECT index_digest FROM image WHERE config IN tagged"
-    " UNION SELECT config FROM image WHERE config IN tagged";
+    " UNION SELECT config FROM image WHERE config IN tagged"
+    " UNION SELECT blob FROM layer";
 
 static int mark_kept(survey *v, davit_error **err)
 {
