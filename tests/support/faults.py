@@ -33,6 +33,20 @@ class Request:
     sent: int = 0                # bytes of body handed to the socket
     complete: bool = False       # the whole answer was
     proxied_to: str = None       # the host, when the client took us for its proxy
+    received: int = 0            # bytes of its body that came
+    pieces: object = ()          # the body of an upload as it comes
+    cut_body_after: int = None   # bytes of its body after which the connection is reset
+    take_rate: float = None      # bytes a second that are taken of its body
+    vanished: bool = False       # its upload session is gone
+    declined: bool = False       # nothing is mounted
+
+    def stream(self):
+        """What is left of its body, as it comes."""
+        return self.pieces
+
+    @property
+    def chunked(self):
+        return (self.header("Transfer-Encoding") or "").lower() == "chunked"
 
     @property
     def path(self):
@@ -112,7 +126,10 @@ def error(status, code, message, *headers):
 
 
 class Action:
-    """What a fault does: `before` may change how the request is seen, `after` the answer."""
+    """What a fault does: `before` may change how the request is seen, `after` the answer. One that
+    `refuses` keeps a request that would change something from doing it; after Reset(), Close() and
+    StallHead() it is done, and only the answer is lost."""
+    refuses = False
 
     def before(self, request):
         pass
@@ -184,6 +201,7 @@ class Pace(Action):
 @dataclass
 class Status(Action):
     """This status with this body, whatever was asked."""
+    refuses = True
     status: int
     body: bytes = b""
     headers: tuple = ()
@@ -199,6 +217,7 @@ def Unavailable(*headers):
 @dataclass
 class TooMany(Action):
     """429 (or `status`) with Retry-After: seconds, "date" (2 s from now), any text, or None."""
+    refuses = True
     retry_after: object = 1
     status: int = 429
 
@@ -357,6 +376,7 @@ def BigHeaders(size=70000):
 @dataclass
 class Redirect(Action):
     """307 to a URL: text, or a function of the request. Default: the blob on the second origin."""
+    refuses = True
     to: object = None
     status: int = 307
 
@@ -426,4 +446,132 @@ class Link(Action):
 
     def after(self, request, response):
         response.set("Link", self.value)
+        return response
+
+
+# ---- of uploads ----------------------------------------------------------------------------------
+
+
+@dataclass
+class Error(Action):
+    """The request is refused, as registries do it: Error(405, "UNSUPPORTED"), Error(416, ...)."""
+    refuses = True
+    status: int
+    code: str = "UNSUPPORTED"
+    message: str = "refused by a test"
+
+    def after(self, request, response):
+        return error(self.status, self.code, self.message)
+
+
+@dataclass
+class Answer(Action):
+    """Another status for what was done (a PATCH that is answered 201)."""
+    status: int
+
+    def after(self, request, response):
+        if response.status < 300:
+            response.status = self.status
+        return response
+
+
+@dataclass
+class CutUpload(Action):
+    """A reset after so many bytes of the request's body; they are kept."""
+    after_bytes: int
+
+    def before(self, request):
+        request.cut_body_after = self.after_bytes
+
+
+@dataclass
+class SlowTake(Action):
+    """So many bytes a second are taken of the request's body."""
+    rate: float
+
+    def before(self, request):
+        request.take_rate = self.rate
+
+
+class Vanish(Action):
+    """The upload session is gone from here on."""
+
+    def before(self, request):
+        request.vanished = True
+
+
+class MountDeclined(Action):
+    """Nothing is mounted: 202 and a session."""
+
+    def before(self, request):
+        request.declined = True
+
+
+class MountLies(Action):
+    """201, but the blob is not there."""
+    refuses = True
+
+    def after(self, request, response):
+        digest = request.query["mount"][0]
+        return Response(201, [("Location", f"/v2/{request.name}/blobs/{digest}")])
+
+
+@dataclass
+class TooLarge(Action):
+    """413 as nginx says it, for bodies over `limit` bytes."""
+    limit: int = 0
+    refuses = False
+
+    def before(self, request):
+        self.refuses = int(request.header("Content-Length") or 0) > self.limit
+
+    def after(self, request, response):
+        if int(request.header("Content-Length") or 0) <= self.limit:
+            return response
+        return Response(413, [("Content-Type", "text/html")], b"<h1>413</h1>", close=True)
+
+
+@dataclass
+class ChunkedRefused(Action):
+    """No chunked transfer encoding (411, or 400)."""
+    status: int = 411
+    refuses = False
+
+    def before(self, request):
+        self.refuses = request.chunked
+
+    def after(self, request, response):
+        return error(self.status, "UNSUPPORTED", "length required") if request.chunked else response
+
+
+@dataclass
+class Location(Action):
+    """The Location of a session in another form: "second" (on the other origin), "absolute",
+    "path" (relative to the request's), or a function of what it was."""
+    form: object = "second"
+
+    def after(self, request, response):
+        at = response.get("Location")
+        if not at:
+            return response
+        if callable(self.form):
+            at = self.form(at)
+        elif self.form == "second":
+            at = request.registry.second_url + at
+        elif self.form == "absolute":
+            at = request.registry.url + at
+        else:
+            at = ("" if request.method == "POST" else "./") + at.rpartition("/")[2]
+        response.set("Location", at)
+        return response
+
+
+class RangeStuck(Action):
+    """The Range of a session says what it was after the first piece, for ever (quirks.md: ECR)."""
+    first = None
+
+    def after(self, request, response):
+        if request.method == "PATCH" and response.status < 300:
+            self.first = self.first or response.get("Range")
+            response.set("Range", self.first)
         return response

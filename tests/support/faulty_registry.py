@@ -7,7 +7,8 @@ every request. Nothing is random. Raw sockets, so that it can break framing as w
         ...                                  # run a client against reg.host
         assert [r.range for r in reg.gets(layer)] == [None, (1000, None)]
 
-kinds: ping manifest blob tags catalog token data other, or "any". `data` is what blobs are
+kinds: ping manifest blob tags catalog token data upload referrers other, or "any"; how it is pushed
+to is in support.faulty_uploads. `data` is what blobs are
 redirected to: reg.second is another port, another origin. Faults that match one request apply in
 the order they were installed. A TLS hello on the plain port is hung up on, and counted in
 reg.hellos.
@@ -29,9 +30,11 @@ from dataclasses import dataclass, field
 
 from support import oci
 from support.faults import PIECE, Action, Request, Response, error
+from support.faulty_uploads import Uploads
 
-REASONS = {200: "OK", 206: "Partial Content", 302: "Found", 307: "Temporary Redirect",
-           400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
+REASONS = {200: "OK", 201: "Created", 202: "Accepted", 204: "No Content", 206: "Partial Content", 302: "Found", 307: "Temporary Redirect",
+           400: "Bad Request", 405: "Method Not Allowed", 411: "Length Required",
+           413: "Request Entity Too Large", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
            416: "Range Not Satisfiable", 429: "Too Many Requests", 500: "Internal Server Error",
            503: "Service Unavailable"}
 V2 = re.compile(r"^/v2/(?P<name>.+)/(?P<what>manifests|blobs|tags)/(?P<ref>[^/]+)$")
@@ -79,7 +82,8 @@ class Bearer:
     def challenge(self, registry, request):
         extra = f',error="{self.error}"' if self.error and request.header("Authorization") else ""
         return (f'{self.scheme} realm="{self.url(registry)}",service="faulty",'
-                f'scope="repository:{request.name}:pull"{extra}')
+                f'scope="repository:{request.name}:'
+                f'{"pull" if request.method in ("GET", "HEAD") else "pull,push"}"{extra}')
 
     def allows(self, registry, request):
         scheme, _, token = (request.header("Authorization") or "").partition(" ")
@@ -138,7 +142,7 @@ class Fault:
         return self.seen >= first and (count is None or self.seen < first + count)
 
 
-class FaultyRegistry:
+class FaultyRegistry(Uploads):
     """A context manager; `host` is main, `second_host` another origin on another port.
 
     authority: a tls.Authority, then main speaks TLS. second_name: what the second origin is called
@@ -147,6 +151,7 @@ class FaultyRegistry:
 
     def __init__(self, authority=None, second_name="127.0.0.1", second_authority=None,
                  address="127.0.0.1"):
+        super().__init__()
         self.address = address
         self.context = authority.context() if authority else None
         self.second_context = second_authority.context() if second_authority else None
@@ -205,7 +210,7 @@ class FaultyRegistry:
     def clear(self):
         """No faults, and nothing remembered."""
         with self.changed:
-            self.faults, self.requests, self.body_bytes = [], [], 0
+            self.faults, self.requests, self.body_bytes, self.upload_bytes = [], [], 0, 0
 
     def of(self, kind, **which):
         """Requests of a kind whose attributes are as given: of("blob", method="GET")."""
@@ -334,7 +339,8 @@ class FaultyRegistry:
             active = [f.action for f in self.faults if f.applies(request)]
         for act in active:
             act.before(request)
-        response = self._right_answer(request)
+        refused = request.method not in ("GET", "HEAD") and any(a.refuses for a in active)
+        response = Response() if refused else self._right_answer(request)
         for act in active:
             response = act.after(request, response)
         return response
@@ -342,6 +348,8 @@ class FaultyRegistry:
     def _classify(self, request):
         path = urllib.parse.unquote(request.path)
         found = V2.match(path)
+        if self.classify_upload(request, path):
+            return
         if found:
             request.kind = {"manifests": "manifest", "blobs": "blob", "tags": "tags"}[found["what"]]
             request.name, request.ref = found["name"], found["ref"]
@@ -361,13 +369,21 @@ class FaultyRegistry:
             return self._blob(request)
         if request.kind == "other":
             return error(404, "UNSUPPORTED", "no such page")
+        if request.kind == "upload" and request.origin == "second":
+            return self._upload(request)        # whoever has the URL
         if self.auth and not self.auth.allows(self, request):
             return error(401, "UNAUTHORIZED", "authentication required",
                          ("WWW-Authenticate", self.auth.challenge(self, request)))
         if request.kind == "manifest":
-            return self._manifest(request)
+            return {"PUT": self._put_manifest, "DELETE": self._delete_manifest}.get(
+                request.method, self._manifest)(request)
         if request.kind == "blob":
-            return self._blob(request)
+            return self._delete_blob(request) if request.method == "DELETE" \
+                else self._blob(request)
+        if request.kind == "upload":
+            return self._upload(request)
+        if request.kind == "referrers":
+            return self._referrers(request)
         if request.kind == "tags":
             return self._tags(request)
         document = {"repositories": sorted(self.tags)} if request.kind == "catalog" else {}
@@ -385,7 +401,7 @@ class FaultyRegistry:
 
     def _blob(self, request):
         data = self.blobs.get(request.ref)
-        if data is None:
+        if data is None or (request.kind == "blob" and not self.holds(request.name, request.ref)):
             return error(404, "BLOB_UNKNOWN", "blob unknown to registry")
         size = len(data)
         headers = [("Content-Type", "application/octet-stream"), ("Accept-Ranges", "bytes"),
@@ -426,8 +442,10 @@ class Connection:
             request = self._read()
             if request is None:
                 return
-            response = self.registry.answer(request)
             try:
+                response = self.registry.answer(request)
+                for _ in request.stream():      # what nobody wanted
+                    pass
                 alive = self._write(request, response)
             finally:
                 with self.registry.changed:
@@ -452,14 +470,58 @@ class Connection:
         if absolute.scheme:                     # we are somebody's proxy
             request.proxied_to = absolute.netloc
             request.target = target.partition(absolute.netloc)[2]
-        size = int(request.header("Content-Length") or 0)
-        while len(self.buffer) < size:
-            data = self.sock.recv(65536)
-            if not data:
-                return None
-            self.buffer += data
-        request.body, self.buffer = self.buffer[:size], self.buffer[size:]
+        request.pieces = self._incoming(request)
+        if "/blobs/uploads/" not in target:
+            request.body = b"".join(request.pieces)
         return request
+
+    def _incoming(self, request):
+        """The body piece by piece, as it comes; counted, and cut where a fault wants it."""
+        if (request.header("Expect") or "").lower() == "100-continue":
+            self.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        started = time.monotonic()
+        for piece in self._chunks() if request.chunked else self._exactly(
+                int(request.header("Content-Length") or 0)):
+            cut = request.cut_body_after
+            if cut is not None and request.received + len(piece) >= cut:
+                piece = piece[:cut - request.received]
+            with self.registry.changed:
+                request.received += len(piece)
+                self.registry.upload_bytes += len(piece)
+                self.registry.changed.notify_all()
+            yield piece
+            if cut is not None and request.received >= cut:
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                raise ClientGone
+            if request.take_rate:
+                self._pause(started + request.received / request.take_rate - time.monotonic())
+
+    def _more(self):
+        data = self.sock.recv(1 << 18)
+        if not data:
+            raise ClientGone
+        self.buffer += data
+
+    def _exactly(self, size):
+        while size > 0:
+            if not self.buffer:
+                self._more()
+            piece, self.buffer = self.buffer[:size], self.buffer[size:]
+            size -= len(piece)
+            yield piece
+
+    def _chunks(self):
+        while True:
+            while b"\r\n" not in self.buffer:
+                self._more()
+            line, _, self.buffer = self.buffer.partition(b"\r\n")
+            size = int(line.partition(b";")[0], 16)
+            yield from self._exactly(size)
+            while len(self.buffer) < 2:
+                self._more()
+            self.buffer = self.buffer[2:]
+            if size == 0:
+                return
 
     def _write(self, request, response):
         """True when the connection may go on."""
@@ -472,7 +534,8 @@ class Connection:
         if response.cut_after is not None and response.cut_after < 0:
             return self._cut(response)
         self.sock.sendall(self._head(response))
-        if request.method != "HEAD" and not self._body(request, response):
+        if request.method != "HEAD" and response.status != 204 and \
+                not self._body(request, response):
             return self._cut(response)
         request.complete = True
         return not response.close
@@ -482,7 +545,8 @@ class Connection:
         lines += [f"{k}: {v}" for k, v in response.headers]
         length = response.length
         if length == "auto":
-            length = None if response.chunked else len(response.body)
+            none = response.chunked or response.status == 204
+            length = None if none else len(response.body)
         if length is not None:
             lines.append(f"Content-Length: {length}")
         if response.chunked:
