@@ -47,6 +47,7 @@ struct dv_exchange {
     dv_body *source;
     uint64_t source_at; /* where the body began */
     uint32_t answer_limit_ms;
+    bool once; /* no second time for what went out of source */
     bool large, paused, read_paused, cookies, head_done, decode, deny_private, denied, proxied;
     int result; /* negative: why a callback ended it */
     davit_error *err;
@@ -344,10 +345,14 @@ static size_t on_read(char *into, size_t one, size_t size, void *user)
     return (size_t)n;
 }
 
+/*
+ * libcurl sends a request again when a kept connection ends before the answer. What was sent of a PATCH may have been taken then, so it
+ * is not to come twice.
+ */
 static int on_seek(void *user, curl_off_t offset, int origin)
 {
     dv_exchange *x = user;
-    if (origin != SEEK_SET || offset < 0)
+    if (origin != SEEK_SET || offset < 0 || (x->once && x->source->at != x->source_at + (uint64_t)offset))
         return CURL_SEEKFUNC_FAIL;
     davit_error *err = NULL;
     int r = dv_body_seek(x->source, x->source_at + (uint64_t)offset, &err);
@@ -463,6 +468,7 @@ static int transport_error(dv_exchange *x, CURLcode result, davit_error **err)
         break;
     case CURLE_PARTIAL_FILE:
     case CURLE_GOT_NOTHING:
+    case CURLE_SEND_FAIL_REWIND:
         dv_error_set(err, code, "%s: the connection ended early", x->host);
         break;
     default:
@@ -534,6 +540,7 @@ static void set_source(dv_exchange *x, const dv_exchange_spec *spec)
     uint64_t size = spec->source->size;
     x->source = spec->source;
     x->source_at = spec->source->at;
+    x->once = spec->once;
     x->source->on_wake = on_source;
     x->source->wake_user = x;
     curl_easy_setopt(x->easy, CURLOPT_UPLOAD, 1L);

@@ -72,6 +72,7 @@ typedef struct dv_exchange_spec {
     const void *body;          /* borrowed until the end; NULL: none */
     size_t body_size;
     dv_body *source;       /* in place of body: read from where it is; borrowed until the end */
+    bool once;             /* what went out of source never goes out again by itself, on another connection */
     uint32_t more_time_ms; /* the first byte of the answer may take so much longer */
     bool http1_only;       /* blobs (DESIGN 5) */
     bool decode;           /* undo gzip, which nobody asked for; blobs are never decoded */

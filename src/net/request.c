@@ -24,7 +24,7 @@ struct dv_request {
     size_t body_size, body_max;
     dv_body *source;
     uint32_t more_time_ms;
-    bool body_may_leave, keeps_method;
+    bool once, body_may_leave, keeps_method;
     dv_cookies *cookies;
     davit_tls_config *tls;
     bool blob, decode, fresh, large, verify_tls, client_certificate, deny_private, trust_hops;
@@ -264,6 +264,7 @@ static int start_hop(dv_request *q, const dv_url *url, davit_error **err)
                                  .body = q->body,
                                  .body_size = q->body_size,
                                  .source = q->source,
+                                 .once = q->once,
                                  .more_time_ms = q->more_time_ms,
                                  .http1_only = q->blob,
                                  .decode = q->decode,
@@ -292,6 +293,7 @@ int dv_request_start(dv_http_client *c, const dv_request_spec *spec, dv_request 
     q->body_size = spec->body_size;
     q->body_max = spec->body_max;
     q->source = spec->source;
+    q->once = spec->once;
     q->more_time_ms = spec->more_time_ms;
     q->body_may_leave = spec->body_may_leave;
     q->keeps_method = spec->keeps_method;

@@ -55,7 +55,8 @@ typedef struct dv_request_spec {
     const void *body;          /* borrowed until the end */
     size_t body_size;
     dv_body *source;       /* in place of body: what is sent, from its beginning; borrowed until the end */
-    uint32_t more_time_ms; /* as in dv_exchange_spec */
+    bool once;             /* as in dv_exchange_spec */
+    uint32_t more_time_ms; /* the same */
     bool body_may_leave;   /* another origin may have the body: a blob is no secret (threats A5) */
     bool keeps_method;     /* a redirect that would turn it into a GET is refused */
     bool left_origin; /* url is on another origin than whoever sent us there: nothing that is origin_only goes out */

@@ -260,6 +260,7 @@ int dv_call_send(dv_call *c, bool tls, bool credentials, const dv_request_handle
             .url = &url,
             .headers = &headers,
             .source = c->body,
+            .once = c->attempts == 1 || strcmp(c->method, "PATCH") == 0,
             .more_time_ms = c->more_time_ms,
             .body_may_leave = true,
             .keeps_method = true,

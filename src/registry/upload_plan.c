@@ -117,19 +117,15 @@ dv_upload_turn dv_upload_plan_failed(dv_upload_plan *p, const dv_upload_piece *p
 int dv_upload_asked(dv_upload_plan *p, const dv_headers *answer, uint64_t known, uint64_t *out_at,
                     davit_error **err)
 {
-    uint64_t told;
+    uint64_t told = 0;
     int r = dv_upload_range(answer, &told, err);
     if (r < 0)
         return r;
-    p->doubtful = true;
-    *out_at = known;
-    if (r == 0)
-        return 0;
-    if (told > p->size)
+    if (r > 0 && told > p->size)
         return dv_error_set(err, DAVIT_EPROTOCOL, "the registry has %llu bytes of a blob of %llu",
                             (unsigned long long)told, (unsigned long long)p->size);
-    if (told > known || p->ranged)
-        *out_at = told;
+    p->doubtful = true;
+    *out_at = r > 0 && (told > known || p->ranged) ? told : known;
     return 0;
 }
 
