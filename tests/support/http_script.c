@@ -23,7 +23,9 @@
 #include <unistd.h>
 
 #define CONNECTIONS_MAX 512
-#define REQUEST_MAX (64u << 10)
+#define REQUEST_MAX (64u << 10) /* of a header */
+#define CHUNKED_MAX (1u << 20)
+#define CONTINUE "HTTP/1.1 100 Continue\r\n\r\n"
 #define PIECE (64u << 10)
 #define TICK_MS 5
 
@@ -131,23 +133,39 @@ static bool peer_left(const connection *c)
            recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
-/* A request with its body; NULL when the connection ended. */
+/* Bytes of the body that a header announces; SIZE_MAX: it comes in chunks. */
+static size_t body_size(const char *head)
+{
+    const char *length = strcasestr(head, "\r\nContent-Length:");
+    return strcasestr(head, "\r\nTransfer-Encoding: chunked") ? SIZE_MAX
+           : length                                           ? strtoul(length + 17, NULL, 10)
+                                                              : 0;
+}
+
+/* A request with its body, that of chunks as they came; NULL when the connection ended. */
 static char *read_request(connection *c)
 {
-    char *text = must(calloc(1, REQUEST_MAX + 1));
-    size_t size = 0, whole = 0;
+    size_t size = 0, whole = 0, room = REQUEST_MAX;
+    char *text = must(calloc(1, room + 1));
     while (!whole || size < whole) {
-        ssize_t n = size < REQUEST_MAX ? receive(c, text + size, whole ? whole - size : 1) : -1;
+        ssize_t n = size < room ? receive(c, text + size, whole && whole != SIZE_MAX ? whole - size : 1) : -1;
         if (n <= 0) {
             free(text);
             return NULL;
         }
         size += (size_t)n;
-        if (!whole && size >= 4 && memcmp(text + size - 4, "\r\n\r\n", 4) == 0) {
-            const char *length = strcasestr(text, "\r\nContent-Length:");
-            whole = size + (length ? strtoul(length + 17, NULL, 10) : 0);
-            if (whole > REQUEST_MAX)
-                whole = REQUEST_MAX;
+        text[size] = '\0';
+        if (whole == SIZE_MAX && size >= 7 && memcmp(text + size - 7, "\r\n0\r\n\r\n", 7) == 0)
+            return text;
+        if (whole || size < 4 || memcmp(text + size - 4, "\r\n\r\n", 4) != 0)
+            continue;
+        size_t body = body_size(text);
+        whole = body == SIZE_MAX ? SIZE_MAX : size + body;
+        room = body == SIZE_MAX ? CHUNKED_MAX : whole > room ? whole : room;
+        text = must(realloc(text, room + 1));
+        if (strcasestr(text, "\r\nExpect: 100-continue") && !send_all(c, CONTINUE, strlen(CONTINUE))) {
+            free(text);
+            return NULL;
         }
     }
     return text;
