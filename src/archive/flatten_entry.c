@@ -73,9 +73,10 @@ static int describe_node(dv_flatten *f, uint32_t node, davit_error **err)
 {
     const dv_tar_entry *e = f->current;
     const dv_flat_inode *i = dv_flat_inode_of(&f->tree, node);
+    const bool new_owner = i->uid != e->uid || i->gid != e->gid;
     uint32_t xattrs, old = e->type == DV_TAR_HARDLINK ? i->xattrs : DV_FLAT_NONE;
-    int r =
-        dv_flat_pack_xattrs(&f->tree, e, (dv_tar_type)i->type, old, &xattrs, &f->report.xattrs_left_out, err);
+    int r = dv_flat_pack_xattrs(&f->tree, e, (dv_tar_type)i->type, old, new_owner, &xattrs,
+                                &f->report.xattrs_left_out, err);
     if (r < 0)
         return r;
     dv_flat_inode_of(&f->tree, node)->xattrs = xattrs;

@@ -161,16 +161,28 @@ static void put(dv_buf *out, const dv_tar_xattr *x)
     dv_buf_append(out, x->value, x->size);
 }
 
-int dv_flat_pack_xattrs(dv_flat_tree *t, const dv_tar_entry *e, dv_tar_type type, uint32_t old, uint32_t *out,
-                        uint64_t *left_out, davit_error **err)
+/* Those that stay of an inode that had some. The kernel takes a file's capabilities with its owner. */
+static size_t list_old(const dv_flat_tree *t, uint32_t old, bool new_owner,
+                       dv_tar_xattr out[DV_TAR_XATTRS_MAX])
+{
+    const size_t count = dv_flat_unpack_xattrs(t, old, out);
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!new_owner || strcmp(out[i].name, "security.capability") != 0)
+            out[kept++] = out[i];
+    return kept;
+}
+
+int dv_flat_pack_xattrs(dv_flat_tree *t, const dv_tar_entry *e, dv_tar_type type, uint32_t old,
+                        bool new_owner, uint32_t *out, uint64_t *left_out, davit_error **err)
 {
     DV_AUTO(dv_buf) packed = DV_BUF_INIT(2 * DV_TAR_XATTR_BYTES_MAX + DV_TAR_EXTENSION_MAX);
     dv_tar_xattr before[DV_TAR_XATTRS_MAX];
-    const size_t before_count = e->xattr_count ? dv_flat_unpack_xattrs(t, old, before) : 0;
     uint8_t count = 0;
     *out = old;
-    if (e->xattr_count == 0)
+    if (e->xattr_count == 0 && !(old && new_owner))
         return 0;
+    const size_t before_count = list_old(t, old, new_owner, before);
     dv_buf_append(&packed, &count, 1);
     for (size_t i = 0; i < before_count; i++)
         if (!has(e, before[i].name) && ++count)

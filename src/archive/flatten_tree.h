@@ -113,11 +113,11 @@ int dv_flat_resolve(dv_flat_tree *t, const char *path, size_t size, const dv_tar
 /* --- extended attributes: a count, then for each the name with its NUL, the size as four bytes, the value --- */
 
 /*
- * Those of the entry that are kept, for an inode of this type; old ones (0: none) stay where the entry has no other value. What is left out is
- * counted.
+ * Those of the entry that are kept, for an inode of this type; old ones (0: none) stay where the entry has no other value, but capabilities when
+ * the owner is a new one. What is left out is counted.
  */
-int dv_flat_pack_xattrs(dv_flat_tree *t, const dv_tar_entry *e, dv_tar_type type, uint32_t old, uint32_t *out,
-                        uint64_t *left_out, davit_error **err);
+int dv_flat_pack_xattrs(dv_flat_tree *t, const dv_tar_entry *e, dv_tar_type type, uint32_t old,
+                        bool new_owner, uint32_t *out, uint64_t *left_out, davit_error **err);
 /* Borrowed until the next text is added. */
 size_t dv_flat_unpack_xattrs(const dv_flat_tree *t, uint32_t xattrs, dv_tar_xattr out[DV_TAR_XATTRS_MAX]);
 

@@ -6,11 +6,14 @@
 #include "../../support/tar_blocks.h"
 #include "archive/flatten_internal.h"
 #include "archive/unpack_internal.h"
+#include "util/file.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -227,6 +230,47 @@ static void flatten__the_same_marker_does_not_look_again(void **state)
         assert_int_equal(dv_flat_inode_of(&f->tree, e)->layer, i + 1);
         assert_int_equal(dv_flat_inode_of(&f->tree, d)->layer, i + 1);
         assert_int_equal(dv_flat_inode_of(&f->tree, DV_FLAT_ROOT)->layer, i == 3 ? 4 : 0);
+    }
+}
+
+/* As chown(2) does, which unpacking calls. */
+static void flatten__a_new_owner_takes_capabilities(void **state)
+{
+    static const char capability[20] = {1, 0, 0, 2, 0, 0x20};
+    const dv_tar_xattr x[] = {{"security.capability", capability, sizeof(capability)}, {"user.a", "1", 1}};
+    const row *const layers[] = {
+        LAYER({.name = "f", .text = "x", .xattrs = x, .xattr_count = 2}, HARD_ROW("same", "f"),
+              {.name = "g", .text = "x", .xattrs = x, .xattr_count = 2}, HARD_ROW("other", "g", .uid = 5),
+              {.name = "h", .text = "x", .xattrs = x, .xattr_count = 2},
+              HARD_ROW("again", "h", .uid = 5, .xattrs = x, .xattr_count = 1)),
+        NULL,
+    };
+    static const struct {
+        const char *name;
+        bool capable;
+    } cases[] = {{"f", true}, {"g", false}, {"h", true}};
+    DV_AUTO(dv_buf) tar = DV_BUF_INIT(TAR_TEXT_MAX);
+    DV_AUTOPTR(dv_unpack) u = NULL;
+    sandbox s;
+    char value[64];
+    if (geteuid() != 0)
+        skip();
+    for (unsigned flattened = 0; flattened < 2; flattened++) {
+        assert_int_equal(sandbox_enter(&s), 0);
+        if (flattened) {
+            assert_int_equal(flatten_rows(&s, layers, &tar, NULL), 0);
+            assert_int_equal(unpack_tar(&s, tar.data, tar.size, NULL), 0);
+        } else {
+            assert_int_equal(unpack_rows(&s, layers, NULL, &u, NULL), 0);
+        }
+        for (size_t i = 0; i < DV_COUNT(cases); i++) {
+            DV_AUTOCLOSE fd = openat(s.root_fd, cases[i].name, O_RDONLY | O_CLOEXEC);
+            const ssize_t size = fgetxattr(fd, "security.capability", value, sizeof(value));
+            if ((size > 0) != cases[i].capable)
+                fail_msg("%s%s: %zd", cases[i].name, flattened ? ", flattened" : "", size);
+            assert_int_equal(fgetxattr(fd, "user.a", value, sizeof(value)), 1);
+        }
+        assert_true(sandbox_leave(&s));
     }
 }
 
@@ -456,6 +500,7 @@ int main(void)
         cmocka_unit_test(flatten__notices_other_bytes_the_second_time),
         cmocka_unit_test(flatten__wants_only_layers_with_data_that_is_left),
         cmocka_unit_test(flatten__the_same_marker_does_not_look_again),
+        cmocka_unit_test(flatten__a_new_owner_takes_capabilities),
         cmocka_unit_test(flatten__stops_at_two_million_paths),
         cmocka_unit_test(flatten__of_random_layers_is_what_unpacking_gives),
     };
