@@ -28,6 +28,8 @@ int dv_unpack_thread_init(davit_error **err)
 {
     const struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
     DV_AUTOCLOSE fd = (int)syscall(SYS_openat2, AT_FDCWD, "/", &how, sizeof(how));
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+        return dv_error_file(err, errno, "cannot unpack");
     if (fd < 0)
         return dv_error_set(
             err, DAVIT_EUNSUPPORTED,

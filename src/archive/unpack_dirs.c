@@ -10,11 +10,11 @@
 #include <limits.h>
 #include <linux/openat2.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#define LINKS_MAX 40   /* dangling links followed to make one directory; the kernel's number */
+#define LINKS_MAX 40 /* dangling links followed to make one directory; the kernel's number */
+#define SPARE_MAX 16 /* descriptors left free for files, for what is made or removed, and for other threads */
 #define AGAIN_MAX 1000 /* openat2 says EAGAIN when anything is renamed meanwhile, elsewhere too */
 
 static int open_in(int dirfd, const char *path, uint64_t resolve)
@@ -210,6 +210,9 @@ static int insert(dv_dirs *d, const char *path, size_t size, int fd, bool linked
     DV_AUTOCLOSE owned = fd;
     size_t i;
     int r = key_search(d, path, size, &i) ? key_drop(d, i, err) : 0;
+    /* A new descriptor is the lowest that is free: behind it there may be more of others, never fewer. */
+    if (r == 0 && (rlim_t)fd + SPARE_MAX >= d->descriptors_max)
+        r = dv_dirs_flush(d, err);
     if (r == 0)
         r = key_free(d, &i, err);
     if (r < 0)
@@ -379,13 +382,20 @@ int dv_dirs_init(dv_dirs *d, int root_fd, dv_unpack_marks *marks, davit_error **
 {
     struct stat st;
     struct rlimit limit;
-    *d = (dv_dirs){.root_fd = root_fd, .root = {.fd = root_fd}, .marks = marks, .made_max = UINT64_MAX};
+    *d = (dv_dirs){.root_fd = root_fd,
+                   .root = {.fd = root_fd},
+                   .marks = marks,
+                   .made_max = UINT64_MAX,
+                   .descriptors_max = RLIM_INFINITY};
     for (size_t i = 0; i < DV_UNPACK_DIRS_MAX; i++)
         d->dirs[i].fd = -1;
     /* Half of a small limit is for everybody else. One more record than keys: a pinned directory may have lost its key. */
     d->limit = DV_UNPACK_DIRS_MAX - 8;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / 2 < d->limit)
-        d->limit = limit.rlim_cur / 2 > 8 ? limit.rlim_cur / 2 : 8;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        d->descriptors_max = limit.rlim_cur;
+        if (limit.rlim_cur / 2 < d->limit)
+            d->limit = limit.rlim_cur / 2 > 8 ? limit.rlim_cur / 2 : 8;
+    }
     if (fstat(root_fd, &st) < 0)
         return dv_error_file(err, errno, "cannot read the directory to unpack to");
     dir_read_stat(&d->root, &st);

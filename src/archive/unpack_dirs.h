@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -51,6 +52,7 @@ typedef struct dv_dirs {
     int root_fd;
     dv_dir root; /* path "" */
     size_t limit;
+    rlim_t descriptors_max;          /* of the process: where few are left nothing is kept open */
     dv_dir dirs[DV_UNPACK_DIRS_MAX]; /* fd -1: unused */
     dv_dirs_key keys[DV_UNPACK_DIRS_MAX];
     uint32_t hashes[DV_UNPACK_DIRS_MAX]; /* of the keys, apart so that a search reads little memory */

@@ -358,6 +358,42 @@ static void directories__few_descriptors_are_enough(void **state)
     assert_int_equal(status, 0);
 }
 
+/* Others in the process may hold nearly all that it may have. */
+static void directories__others_may_hold_most_descriptors(void **state)
+{
+    enum { DIRECTORIES = 60, LIMIT = 128, LEFT = 14 };
+    static char names[DIRECTORIES][32], changed[DIRECTORIES][32];
+    static row rows[DIRECTORIES + 1], changes[DIRECTORIES + 1];
+    for (unsigned i = 0; i < DIRECTORIES; i++) {
+        snprintf(names[i], sizeof(names[i]), "d%u/a/b/c/d/f", i);
+        snprintf(changed[i], sizeof(changed[i]), i % 2 ? "d%u/n/e/w/f" : ".wh.d%u", i);
+        rows[i] = (row)FILE_ROW(names[i], "1");
+        changes[i] = (row)FILE_ROW(changed[i], "2");
+    }
+    pid_t child = fork();
+    if (child == 0) {
+        sandbox s;
+        DV_AUTOPTR(dv_unpack) u = NULL;
+        DV_AUTOPTR(davit_error) err = NULL;
+        int held[LIMIT], count = 0, r = sandbox_enter(&s);
+        setrlimit(RLIMIT_NOFILE, &(struct rlimit){LIMIT, LIMIT});
+        do
+            held[count] = dup(s.fd);
+        while (held[count] >= 0 && held[count++] < LIMIT - LEFT);
+        r = r < 0 ? r : unpack_rows(&s, (const row *const[]){rows, changes, NULL}, NULL, &u, &err);
+        if (r < 0)
+            print_error("%s\n", davit_error_message(err));
+        bool made =
+            faccessat(s.root_fd, "d0", F_OK, 0) < 0 && faccessat(s.root_fd, "d1/n/e/w/f", F_OK, 0) == 0;
+        while (count > 0)
+            close(held[--count]);
+        _exit(r == 0 && made && sandbox_leave(&s) ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 static void names__two_thousand_deep(void **state)
 {
     static char deep[DV_UNPACK_PATH_MAX + 1], deeper[8000];
@@ -693,6 +729,7 @@ int main(void)
         cmocka_unit_test(directories__more_than_are_kept_open),
         cmocka_unit_test(times__of_a_closed_directory_survive_what_is_made_in_it),
         cmocka_unit_test(directories__few_descriptors_are_enough),
+        cmocka_unit_test(directories__others_may_hold_most_descriptors),
         cmocka_unit_test(names__two_thousand_deep),
         cmocka_unit_test(zeros__become_holes_and_read_the_same),
         cmocka_unit_test(limits__of_bytes_and_entries),
