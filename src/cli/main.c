@@ -163,6 +163,8 @@ int main(int argc, char **argv)
     int r = run(&cli, argc, argv, &error);
     int written = dv_output_finish(&cli.out, error && !cli.out.error ? NULL : &error);
     r = r < 0 ? r : written;
+    if (r < 0)
+        dv_signals_stop(); /* whether one came is decided now */
     int status = dv_exit_status(r < 0 && dv_signals_came() ? DAVIT_ECANCELLED : r);
     if (r == 0)
         leave_early(&cli, status);

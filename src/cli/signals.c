@@ -37,9 +37,11 @@ static _Noreturn void leave(void)
 static void *watch(void *unused)
 {
     int number;
-    if (sigwait(&all, &number) != 0 || atomic_load(&stopping))
+    if (sigwait(&all, &number) != 0 || number == STOP_SIGNAL)
         return NULL;
     atomic_store(&came, true);
+    if (atomic_load(&stopping))
+        return NULL;
     davit_client *client = atomic_load(&watched);
     if (!client)
         leave();
@@ -93,5 +95,8 @@ void dv_signals_stop(void)
     pthread_kill(watcher, STOP_SIGNAL);
     pthread_join(watcher, NULL);
     atomic_store(&watched, NULL);
+    /* What the watcher had no time for would kill us now. */
+    while (sigtimedwait(&all, NULL, &(struct timespec){0}) > 0)
+        atomic_store(&came, true);
     pthread_sigmask(SIG_UNBLOCK, &all, NULL);
 }

@@ -506,6 +506,27 @@ def test_more_steps_than_layers(davit, tmp_path):
     assert "too many non-empty layers in History section" in refused(davit, oci_archive(layout).bytes(), 1)
 
 
+def test_a_signal_and_the_end_of_its_input_at_once_are_an_interruption(davit):
+    """The signal may be pending still when main is at its end: on one processor more often than not."""
+    data = docker_archive(layers(1))[0].bytes()
+    davit("load", data=data)
+    if shutil.which("taskset"):
+        davit.prefix = ["taskset", "-c", str(min(os.sched_getaffinity(0)))]
+    for _ in range(15):
+        running = davit.start("load", stdin=subprocess.PIPE)
+        running.process.stdin.write(data[:1000])
+        running.process.stdin.flush()
+        until = time.monotonic() + 20 * SLOW
+        while not list((davit.store.path / "leases").glob("*")) and time.monotonic() < until:
+            time.sleep(0.002)
+        running.signal(signal.SIGSTOP)
+        running.signal(signal.SIGINT)
+        running.process.stdin.close()
+        running.process.stdin = None
+        running.signal(signal.SIGCONT)
+        assert running.wait(5).code == 130
+
+
 def test_no_such_file_and_no_archive(davit, tmp_path):
     assert "nowhere.tar" in davit.fails(3, "load", "-i", tmp_path / "nowhere.tar").error
     (tmp_path / "empty").mkdir()
