@@ -2,6 +2,7 @@
 #ifndef DAVIT_DAVIT_H
 #define DAVIT_DAVIT_H
 
+#include <davit/artifact.h>
 #include <davit/auth.h>
 #include <davit/client.h>
 #include <davit/common.h>

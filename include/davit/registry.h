@@ -1,5 +1,5 @@
 /*
- * davit/registry.h - questions to one registry, without a store.
+ * davit/registry.h - questions to one registry and changes of it, without a store.
  *
  * "The network's" errors below are DAVIT_ENETWORK, DAVIT_ETIMEOUT, DAVIT_ETLS, DAVIT_ECERTIFICATE, DAVIT_EUNAVAILABLE,
  * DAVIT_ERATELIMIT, DAVIT_EPROTOCOL, DAVIT_EREGISTRY and DAVIT_ECANCELLED. For every function here: threads: any, blocks within
@@ -136,6 +136,34 @@ DAVIT_API int davit_registry_list_tags(davit_client *client, const davit_referen
                                        const davit_list_options *options, davit_tag_fn fn, void *user_data,
                                        davit_error **err);
 
+/** What refers to a manifest: an entry of its list of referrers. */
+typedef struct davit_referrer {
+    davit_descriptor descriptor;         /**< artifact_type NULL when the registry says none */
+    const davit_annotation *annotations; /**< in the registry's order */
+    size_t annotation_count;
+} davit_referrer;
+
+/** Takes one referrer, borrowed for the call; a non-zero answer ends the listing without an error. */
+typedef int (*davit_referrer_fn)(const davit_referrer *referrer, void *user_data);
+
+/**
+ * List what refers to a manifest: signatures, attestations, artifacts. From the registry's API, or from the list that clients keep under
+ * a tag where there is none.
+ *
+ * @param ref            borrowed; a tag is looked up first; name-only means :latest
+ * @param artifact_type  only those of this type; NULL: all
+ * @param out_subject    NULL, or set on success: what they refer to
+ *
+ * Limits:  10 000 referrers, DAVIT_MANIFEST_MAX a page
+ * Errors:  DAVIT_ENOTFOUND for a tag that is not there (a manifest nothing refers to is none), DAVIT_EFORMAT, DAVIT_ETOOBIG,
+ *          DAVIT_EUNAUTHORIZED, DAVIT_EDENIED, the network's
+ * Threads: any; blocks; @p fn runs on the calling thread
+ * Spec:    registry-v2.md 8; threats A8, C3, C4
+ */
+DAVIT_API int davit_registry_referrers(davit_client *client, const davit_reference *ref,
+                                       const char *artifact_type, davit_referrer_fn fn, void *user_data,
+                                       davit_digest *out_subject, davit_error **err);
+
 /** A platform as a registry's document names it, in that spelling; all empty for an index entry without one. */
 typedef struct davit_inspect_platform {
     davit_platform platform;
@@ -191,6 +219,98 @@ typedef struct davit_ping_result {
  */
 DAVIT_API int davit_registry_ping(davit_client *client, const char *host, davit_ping_result *out,
                                   davit_error **err);
+
+/*
+ * --- changing one registry ---
+ *
+ * What follows is asked of the registry itself, never of a mirror. DAVIT_EUNSUPPORTED: the registry does not do that at all.
+ */
+
+/**
+ * Push a manifest or index, byte for byte.
+ *
+ * A manifest with a subject is listed as its referrer, by the registry or in the list under a tag where the registry has no such API.
+ *
+ * @param ref         borrowed; where it goes: a tag (name-only means :latest), a digest, or a tag with the digest to check
+ * @param media_type  what it is pushed as; NULL: what the document says
+ * @param out_digest  set on success
+ *
+ * Limits:  DAVIT_MANIFEST_MAX
+ * Errors:  DAVIT_EDIGEST (the bytes are not what @p ref says, before anything is sent; the registry stored others), DAVIT_EFORMAT,
+ *          DAVIT_ETOOBIG, DAVIT_EUNAUTHORIZED, DAVIT_EDENIED, DAVIT_ECONFLICT (pushed, but others keep changing the list of referrers),
+ *          DAVIT_EREGISTRY (refused, a blob or child is missing), the network's
+ * Threads: any; blocks
+ * Spec:    registry-v2.md 4.5, 8
+ */
+DAVIT_API int davit_registry_put_manifest(davit_client *client, const davit_reference *ref, const void *bytes,
+                                          size_t size, const char *media_type, davit_digest *out_digest,
+                                          davit_error **err);
+
+/**
+ * Delete a manifest, and with it every tag that names it; its entry in a list of referrers under a tag too.
+ *
+ * @param ref  borrowed; has a digest
+ *
+ * Errors:  DAVIT_EINVAL without a digest, DAVIT_ENOTFOUND, DAVIT_EUNSUPPORTED, DAVIT_EUNAUTHORIZED, DAVIT_EDENIED, the network's
+ * Threads: any; blocks
+ * Spec:    registry-v2.md 4.6, 8
+ */
+DAVIT_API int davit_registry_delete_manifest(davit_client *client, const davit_reference *ref,
+                                             davit_error **err);
+
+/**
+ * Delete a tag and nothing else. A registry that deletes only manifests is left as it is.
+ *
+ * @param ref  borrowed; has a tag and no digest
+ *
+ * Errors:  DAVIT_EINVAL, DAVIT_ENOTFOUND, DAVIT_EUNSUPPORTED (says what else would be deleted), DAVIT_EUNAUTHORIZED, DAVIT_EDENIED, the network's
+ * Threads: any; blocks
+ * Spec:    registry-v2.md 4.6
+ */
+DAVIT_API int davit_registry_delete_tag(davit_client *client, const davit_reference *ref, davit_error **err);
+
+/**
+ * Ask whether a repository has a blob, and how long it is.
+ *
+ * @param ref       names the repository; tag and digest are ignored
+ * @param out_size  set on success
+ *
+ * Errors:  DAVIT_ENOTFOUND "unknown blob", DAVIT_EUNAUTHORIZED, DAVIT_EDENIED, the network's
+ * Threads: any; blocks
+ * Spec:    registry-v2.md 5
+ */
+DAVIT_API int davit_registry_stat_blob(davit_client *client, const davit_reference *ref,
+                                       const davit_digest *digest, uint64_t *out_size, davit_error **err);
+
+/**
+ * Push one blob out of a file, unless the repository has it; or out of a pipe, as the bytes come.
+ *
+ * @param ref         names the repository; tag and digest are ignored
+ * @param fd          borrowed; a regular file is read from its beginning, anything else to its end
+ * @param expected    NULL, or the digest that it must have
+ * @param out_digest  set on success
+ * @param out_size    NULL, or set on success
+ *
+ * Limits:  memory does not grow with the blob
+ * Errors:  DAVIT_EDIGEST (not what is expected: the repository does not get it), DAVIT_EIO, DAVIT_EUNAUTHORIZED, DAVIT_EDENIED, the network's
+ * Threads: any; blocks
+ * Spec:    registry-v2.md 6
+ */
+DAVIT_API int davit_registry_put_blob(davit_client *client, const davit_reference *ref, int fd,
+                                      const davit_digest *expected, davit_digest *out_digest,
+                                      uint64_t *out_size, davit_error **err);
+
+/**
+ * Delete a blob from a repository, whatever still needs it.
+ *
+ * @param ref  names the repository; tag and digest are ignored
+ *
+ * Errors:  DAVIT_ENOTFOUND "unknown blob", DAVIT_EUNSUPPORTED, DAVIT_EUNAUTHORIZED, DAVIT_EDENIED, the network's
+ * Threads: any; blocks
+ * Spec:    registry-v2.md 5
+ */
+DAVIT_API int davit_registry_delete_blob(davit_client *client, const davit_reference *ref,
+                                         const davit_digest *digest, davit_error **err);
 
 DAVIT_END_DECLS
 

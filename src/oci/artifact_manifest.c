@@ -41,11 +41,6 @@ static int check_type(const char *type, const char *what, davit_error **err)
 
 static int check_texts(const dv_artifact *a, davit_error **err)
 {
-    for (size_t i = 0; i < a->annotation_count; i++) {
-        const davit_annotation *one = &a->annotations[i];
-        if (!*one->key || !dv_utf8_is_valid(one->key) || !dv_utf8_is_valid(one->value))
-            return dv_error_set(err, DAVIT_EINVAL, "annotation %zu: not a key and a value in UTF-8", i + 1);
-    }
     for (size_t i = 0; i < a->layer_count; i++) {
         const dv_artifact_layer *layer = &a->layers[i];
         int r = check_type(layer->descriptor.media_type, "the type of a file,", err);
@@ -64,16 +59,19 @@ static int by_key(const void *a, const void *b)
     return strcmp(((const davit_annotation *)a)->key, ((const davit_annotation *)b)->key);
 }
 
-/* An object in the order of its keys; DAVIT_EINVAL for a key that comes twice. */
-static int build_annotations(const dv_artifact *a, dv_json **out, davit_error **err)
+int dv_annotations_build(const davit_annotation *annotations, size_t count, dv_json **out, davit_error **err)
 {
     DV_AUTOPTR(dv_json) object = dv_json_object_new();
-    DV_AUTOFREE davit_annotation *sorted =
-        dv_memdup(a->annotations, a->annotation_count * sizeof(*a->annotations));
+    DV_AUTOFREE davit_annotation *sorted = dv_new_array(davit_annotation, count + 1);
     if (!object || !sorted)
         return dv_error_oom(err);
-    qsort(sorted, a->annotation_count, sizeof(*sorted), by_key);
-    for (size_t i = 0; i < a->annotation_count; i++) {
+    for (size_t i = 0; i < count; i++) {
+        sorted[i] = annotations[i];
+        if (!*sorted[i].key || !dv_utf8_is_valid(sorted[i].key) || !dv_utf8_is_valid(sorted[i].value))
+            return dv_error_set(err, DAVIT_EINVAL, "annotation %zu: not a key and a value in UTF-8", i + 1);
+    }
+    qsort(sorted, count, sizeof(*sorted), by_key);
+    for (size_t i = 0; i < count; i++) {
         if (i > 0 && strcmp(sorted[i - 1].key, sorted[i].key) == 0)
             return dv_error_set(err, DAVIT_EINVAL, "annotation %s is given twice", sorted[i].key);
         if (!dv_json_set_string(object, sorted[i].key, sorted[i].value))
@@ -140,7 +138,7 @@ static int build_document(const dv_artifact *a, dv_json **out, davit_error **err
         return dv_error_oom(err);
     if (a->annotation_count > 0) {
         dv_json *annotations = NULL;
-        int r = build_annotations(a, &annotations, err);
+        int r = dv_annotations_build(a->annotations, a->annotation_count, &annotations, err);
         if (r < 0)
             return r;
         if (!dv_json_set(document, "annotations", annotations))

@@ -41,6 +41,9 @@ bool dv_media_type_is_valid(const char *type);
  */
 int dv_artifact_titles(const davit_manifest *m, dv_json **out_document, const char ***out, davit_error **err);
 
+/* As an object in the order of the keys. DAVIT_EINVAL: one twice, without a key, not UTF-8. */
+int dv_annotations_build(const davit_annotation *annotations, size_t count, dv_json **out, davit_error **err);
+
 /* The annotations of a document as an object, NULL: none. Text values only count. Borrowed from document. */
 const dv_json *dv_json_annotations(const dv_json *document);
 

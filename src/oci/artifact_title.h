@@ -9,7 +9,7 @@
 
 #define DV_ANNOTATION_TITLE "org.opencontainers.image.title"
 #define DV_TITLE_MAX 4000          /* bytes: leaves a path room for the directory it is in */
-#define DV_TITLE_COMPONENT_MAX 230 /* bytes: NAME_MAX less what a temporary name adds */
+#define DV_TITLE_COMPONENT_MAX 255 /* bytes: NAME_MAX */
 
 /*
  * Whether a title can be a file below a directory: components joined by '/', none of them empty, "." or "..", no control bytes, not

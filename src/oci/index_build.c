@@ -188,6 +188,18 @@ int dv_index_edit_remove(dv_index_edit *e, size_t removed, davit_error **err)
     return 0;
 }
 
+int dv_index_edit_annotate(dv_index_edit *e, const davit_annotation *annotations, size_t count,
+                           davit_error **err)
+{
+    dv_json *object = NULL;
+    if (count == 0)
+        return 0;
+    int r = dv_annotations_build(annotations, count, &object, err);
+    if (r < 0)
+        return r;
+    return dv_json_set(e->document, "annotations", object) ? 0 : dv_error_oom(err);
+}
+
 int dv_index_edit_finish(const dv_index_edit *e, davit_manifest **out, davit_error **err)
 {
     DV_AUTO(dv_buf) bytes = DV_BUF_INIT(DAVIT_MANIFEST_MAX);

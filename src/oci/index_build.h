@@ -29,6 +29,9 @@ size_t dv_index_edit_find_platform(const dv_index_edit *e, const davit_platform 
 /* At the end. Takes the entry over, also on failure. */
 int dv_index_edit_add(dv_index_edit *e, dv_json *entry, davit_error **err);
 int dv_index_edit_remove(dv_index_edit *e, size_t i, davit_error **err);
+/* Annotations of the index, in the order of their keys. DAVIT_EINVAL: one twice, not UTF-8. */
+int dv_index_edit_annotate(dv_index_edit *e, const davit_annotation *annotations, size_t count,
+                           davit_error **err);
 /* The document as it is now, checked as any other. */
 int dv_index_edit_finish(const dv_index_edit *e, davit_manifest **out, davit_error **err);
 

@@ -116,11 +116,17 @@ static void index_edit__entries_come_and_go(void **state)
 
 static void index_edit__a_new_one(void **state)
 {
+    static const davit_annotation annotations[] = {{"b", "2"}, {"a", "1"}, {"b", "3"}};
     DV_AUTOPTR(davit_manifest) out = NULL;
     DV_AUTOPTR(dv_index_edit) e = NULL;
     assert_int_equal(dv_index_edit_new(NULL, &e, NULL), 0);
     assert_int_equal(dv_index_edit_finish(e, &out, NULL), 0);
     assert_bytes(out, INDEX("", ""));
+    davit_manifest_free(DV_STEAL(out));
+    assert_int_equal(dv_index_edit_annotate(e, annotations, 2, NULL), 0);
+    assert_int_equal(dv_index_edit_finish(e, &out, NULL), 0);
+    assert_bytes(out, INDEX("", ",\"annotations\":{\"a\":\"1\",\"b\":\"2\"}"));
+    assert_int_equal(dv_index_edit_annotate(e, annotations, 3, NULL), DAVIT_EINVAL);
 }
 
 static void index_edit__refuses_what_is_no_index(void **state)

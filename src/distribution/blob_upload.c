@@ -1,0 +1,293 @@
+/*
+ * distribution/blob_upload.c - see blob_upload.h. The loop sends; a worker waits for a pipe, never longer than a moment, so that an upload that
+ * ends early is not held up by whoever writes into it.
+ */
+#include "distribution/blob_upload.h"
+
+#include "net/file_body.h"
+#include "registry/v2_blob.h"
+#include "registry/v2_upload.h"
+#include "util/file.h"
+#include "util/hash.h"
+#include "util/queue.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <string.h>
+
+#define HASH_PIECE (1u << 20)
+#define PIPE_PIECE (256u << 10)
+#define PIPE_WAIT_MS 100
+
+int dv_file_digest(int fd, const char *what, davit_digest_algorithm algorithm, davit_digest *out,
+                   uint64_t *out_size, davit_error **err)
+{
+    DV_AUTOPTR(dv_hash) hash = dv_hash_new(algorithm);
+    DV_AUTOFREE char *piece = malloc(HASH_PIECE);
+    uint64_t at = 0;
+    if (!hash || !piece)
+        return dv_error_oom(err);
+    for (;;) {
+        ssize_t n = dv_pread_all(fd, piece, HASH_PIECE, at);
+        if (n < 0)
+            return dv_error_file(err, (int)-n, "cannot read %s", what);
+        if (n == 0)
+            break;
+        dv_hash_update(hash, piece, (size_t)n);
+        at += (uint64_t)n;
+    }
+    dv_hash_final(hash, out);
+    *out_size = at;
+    return 0;
+}
+
+/* --- a pipe as a body ------------------------------------------------------------------------------------------------ */
+
+/*
+ * States: idle; fetching (a worker has the piece); the piece holds bytes from `used` on; ended. What was read is gone, so it does not
+ * seek.
+ */
+typedef struct pipe_body {
+    dv_body body;
+    davit_client *client;
+    int fd;
+    dv_hash *hash;
+    unsigned char *piece;
+    size_t piece_size, used;
+    dv_work work;
+    dv_task done;
+    int failed; /* errno of the worker's read */
+    bool fetching, ended, closed;
+    dv_node idle; /* pushed when it was closed and the worker is back */
+    dv_queue *queue;
+} pipe_body;
+
+/* Threads: worker. */
+static void pipe_fetch(dv_work *work)
+{
+    pipe_body *p = (pipe_body *)((char *)work - offsetof(pipe_body, work));
+    struct pollfd ready = {.fd = p->fd, .events = POLLIN};
+    p->piece_size = p->used = 0;
+    if (poll(&ready, 1, PIPE_WAIT_MS) > 0) {
+        ssize_t n = read(p->fd, p->piece, PIPE_PIECE);
+        p->failed = n < 0 && errno != EINTR && errno != EAGAIN ? errno : 0;
+        p->ended = n == 0;
+        p->piece_size = n > 0 ? (size_t)n : 0;
+        if (n > 0)
+            dv_hash_update(p->hash, p->piece, (size_t)n);
+    }
+    dv_loop_post_again(p->client->loop, &p->done);
+}
+
+/* Threads: loop. */
+static void pipe_fetched(dv_task *task)
+{
+    pipe_body *p = (pipe_body *)((char *)task - offsetof(pipe_body, done));
+    p->fetching = false;
+    if (p->closed)
+        dv_queue_push(p->queue, &p->idle);
+    else if (p->piece_size > 0 || p->ended || p->failed)
+        dv_body_wake(&p->body);
+    else {
+        p->fetching = true;
+        dv_workpool_submit(p->client->pool, &p->work);
+    }
+}
+
+static int64_t pipe_read(dv_body *b, void *into, size_t max, davit_error **err)
+{
+    pipe_body *p = (pipe_body *)b;
+    if (p->fetching)
+        return DV_BODY_LATER;
+    if (p->failed)
+        return dv_error_file(err, p->failed, "cannot read what is to be sent");
+    size_t left = p->piece_size - p->used, n = left < max ? left : max;
+    if (n > 0) {
+        memcpy(into, p->piece + p->used, n);
+        p->used += n;
+        return (int64_t)n;
+    }
+    if (p->ended)
+        return 0;
+    p->fetching = true;
+    dv_workpool_submit(p->client->pool, &p->work);
+    return DV_BODY_LATER;
+}
+
+/* --- an upload that is waited for ---------------------------------------------------------------------------------------- */
+
+typedef struct upload {
+    dv_task task, cancel;
+    dv_node done;
+    dv_queue *queue;
+    dv_registry *registry;
+    const davit_digest *digest; /* NULL: the pipe's end tells */
+    const davit_digest *expected;
+    dv_body *body;
+    dv_file_body *file; /* what body is, or NULL */
+    pipe_body *pipe;    /* the same */
+    dv_task release;
+    dv_upload *upload;
+    davit_digest learnt;
+    uint64_t size;
+    int result;
+    davit_error *err;
+} upload;
+
+/* Threads: loop. */
+static int on_digest(void *user, davit_digest *out, davit_error **err)
+{
+    upload *u = user;
+    dv_hash_final(u->pipe->hash, &u->learnt);
+    if (u->expected && !davit_digest_equal(u->expected, &u->learnt))
+        return dv_error_set(err, DAVIT_EDIGEST, "what was to be sent is %s and not %s", u->learnt.text,
+                            u->expected->text);
+    *out = u->learnt;
+    return 0;
+}
+
+static void on_done(void *user, int r, uint64_t size, davit_error *err)
+{
+    upload *u = user;
+    u->upload = NULL;
+    u->result = r;
+    u->size = size;
+    u->err = err;
+    if (u->pipe && u->pipe->fetching)
+        u->pipe->closed = true; /* the worker's return ends it */
+    else if (u->pipe)
+        dv_queue_push(u->queue, &u->pipe->idle);
+    dv_queue_push(u->queue, &u->done);
+}
+
+static const dv_upload_handler handler = {.on_digest = on_digest, .on_done = on_done};
+
+static void run_start(dv_task *task)
+{
+    upload *u = (upload *)task;
+    davit_error *err = NULL;
+    int r = dv_upload_start(
+        u->registry,
+        &(dv_upload_spec){
+            .digest = u->digest, .size = u->body->size, .body = u->body, .handler = &handler, .user = u},
+        &u->upload, &err);
+    if (r < 0)
+        on_done(u, r, 0, err);
+}
+
+static void run_cancel(dv_task *task)
+{
+    upload *u = (upload *)((char *)task - offsetof(upload, cancel));
+    davit_error *err = NULL;
+    if (!u->upload)
+        return;
+    dv_upload_cancel(u->upload);
+    int r = dv_error_set(&err, DAVIT_ECANCELLED, "cancelled");
+    on_done(u, r, 0, err);
+}
+
+/* A worker may be reading the file still: the loop is where that is known. */
+static void run_release(dv_task *task)
+{
+    upload *u = (upload *)((char *)task - offsetof(upload, release));
+    dv_file_body_free(u->file);
+}
+
+/* Until the upload has ended, and the worker is back with the pipe. */
+static void wait_for_end(upload *u, davit_client *client)
+{
+    unsigned left = u->pipe ? 2 : 1;
+    bool cancelling = false;
+    while (left > 0) {
+        if (dv_queue_pop(u->queue, cancelling ? -1 : 100))
+            left--;
+        else if (atomic_load(&client->cancelled)) {
+            cancelling = true;
+            dv_loop_post_again(client->loop, &u->cancel);
+        }
+    }
+    if (cancelling)
+        dv_loop_barrier(client->loop);
+}
+
+static int run_upload(upload *u, davit_error **err)
+{
+    davit_client *client = u->registry->client;
+    u->task.run = run_start;
+    u->cancel.run = run_cancel;
+    int r = dv_client_check_cancelled(client, err);
+    if (r == 0)
+        r = dv_loop_post(client->loop, &u->task, err);
+    if (r < 0)
+        return r;
+    wait_for_end(u, client);
+    return dv_error_move(err, &u->err, u->result);
+}
+
+/* 1: the registry has it. */
+static int has_blob(dv_registry *reg, const davit_digest *digest, uint64_t size, davit_error **err)
+{
+    DV_AUTOPTR(davit_error) why = NULL;
+    uint64_t there = 0;
+    int r = dv_v2_blob_head(reg, digest, &there, &why);
+    if (r == DAVIT_ENOTFOUND)
+        return 0;
+    if (r < 0)
+        return dv_error_move(err, &why, r);
+    if (there != size)
+        return dv_error_set(err, DAVIT_EPROTOCOL,
+                            "the registry has blob %s with %" PRIu64 " bytes in place of %" PRIu64,
+                            digest->text, there, size);
+    return 1;
+}
+
+int dv_blob_upload_file(dv_registry *reg, int fd, const davit_digest *digest, uint64_t size, davit_error **err)
+{
+    davit_client *client = reg->client;
+    upload u = {.registry = reg, .digest = digest, .release.run = run_release};
+    int r = has_blob(reg, digest, size, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (own < 0)
+        return dv_error_file(err, errno, "cannot send blob %s", digest->text);
+    r = dv_file_body_new(client->loop, client->pool, own, 0, size, &u.file, err);
+    if (r < 0)
+        return r;
+    u.queue = dv_queue_new();
+    u.body = dv_file_body_body(u.file);
+    r = u.queue ? run_upload(&u, err) : dv_error_oom(err);
+    dv_loop_post_again(client->loop, &u.release);
+    dv_loop_barrier(client->loop);
+    dv_queue_free(u.queue);
+    return r < 0 ? dv_error_wrap(err, r, "blob %s", digest->text) : 0;
+}
+
+int dv_blob_upload_stream(dv_registry *reg, int fd, const davit_digest *expected, davit_digest *out_digest,
+                          uint64_t *out_size, davit_error **err)
+{
+    davit_client *client = reg->client;
+    DV_AUTOPTR(dv_hash) hash = dv_hash_new(expected ? expected->algorithm : DAVIT_SHA256);
+    DV_AUTOFREE unsigned char *piece = malloc(PIPE_PIECE);
+    dv_queue *queue = dv_queue_new();
+    pipe_body p = {.body = {.size = DAVIT_SIZE_UNKNOWN, .read = pipe_read},
+                   .client = client,
+                   .fd = fd,
+                   .hash = hash,
+                   .piece = piece,
+                   .work.run = pipe_fetch,
+                   .done.run = pipe_fetched,
+                   .queue = queue};
+    upload u = {.registry = reg, .expected = expected, .body = &p.body, .pipe = &p, .queue = queue};
+    int r = hash && piece && queue ? 0 : dv_error_oom(err);
+    if (r == 0)
+        r = run_upload(&u, err);
+    dv_queue_free(queue);
+    if (r < 0)
+        return r;
+    *out_digest = u.learnt;
+    *out_size = u.size;
+    return 0;
+}

@@ -1,0 +1,27 @@
+/*
+ * distribution/blob_upload.h - one blob out of a file or a pipe to a registry, for a caller who waits.
+ *
+ * Threads: a caller's; block.
+ */
+#ifndef DV_DISTRIBUTION_BLOB_UPLOAD_H
+#define DV_DISTRIBUTION_BLOB_UPLOAD_H
+
+#include "davit/digest.h"
+#include "registry/registry.h"
+
+/* sha256 and length of a regular file. */
+int dv_file_digest(int fd, const char *what, davit_digest_algorithm algorithm, davit_digest *out,
+                   uint64_t *out_size, davit_error **err);
+
+/* The first size bytes of a regular file, whose digest is known, unless the registry has them. fd is borrowed. */
+int dv_blob_upload_file(dv_registry *reg, int fd, const davit_digest *digest, uint64_t size,
+                        davit_error **err);
+
+/*
+ * Whatever fd gives until its end, sent as it comes. expected: NULL, or the digest that it must have for the registry to keep it
+ * (DAVIT_EDIGEST). fd is borrowed, and is read on a worker.
+ */
+int dv_blob_upload_stream(dv_registry *reg, int fd, const davit_digest *expected, davit_digest *out_digest,
+                          uint64_t *out_size, davit_error **err);
+
+#endif
