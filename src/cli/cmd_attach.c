@@ -1,0 +1,61 @@
+/* cli/cmd_attach.c - davit attach: files that refer to an image or artifact in a registry. */
+#include "cli/cli.h"
+
+#include "cli/artifact_arg.h"
+#include "cli/registry_image.h"
+
+typedef struct values {
+    const char *type;
+    dv_texts annotations;
+    davit_platform platform;
+} values;
+
+static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_error **err)
+{
+    const values *v = flags;
+    DV_AUTOPTR(davit_reference) ref = NULL;
+    DV_AUTO(dv_artifact_args) args = DV_ARTIFACT_ARGS_INIT;
+    davit_artifact_options options = DAVIT_ARTIFACT_OPTIONS_INIT;
+    davit_digest digest;
+    if (!v->type)
+        return dv_cli_usage(cli, err, "--type is missing: what is attached needs an artifact type");
+    if (count == 1 && v->annotations.count == 0)
+        return dv_cli_usage(cli, err, "a file or an annotation is missing");
+    int r = dv_registry_image_parse(arguments[0], &ref, err);
+    if (r == 0)
+        r = dv_artifact_args_parse(arguments + 1, count - 1, &v->annotations, &args, err);
+    if (r == 0)
+        r = dv_registry_client(cli, err);
+    options.artifact_type = v->type;
+    options.files = args.files;
+    options.file_count = args.file_count;
+    options.annotations = args.annotations;
+    options.annotation_count = args.annotation_count;
+    options.platform = dv_platform_or_null(&v->platform);
+    if (r == 0)
+        r = davit_artifact_attach(cli->client, ref, &options, &digest, err);
+    return r < 0 ? dv_cli_name_error(err, r, arguments[0]) : dv_print_digest(cli, &digest);
+}
+
+static const dv_option options[] = {
+    {"type", 0, DV_OPTION_TEXT, offsetof(values, type), "TYPE", "the artifact type, a media type; required"},
+    {"annotation", 'a', DV_OPTION_LIST, offsetof(values, annotations), "KEY=VALUE",
+     "of the manifest; repeatable"},
+    {"platform", 0, DV_OPTION_PLATFORM, offsetof(values, platform), "OS[/ARCH[/VARIANT]]",
+     "to the manifest of this platform, not to the index"},
+    {NULL},
+};
+
+const dv_command dv_command_attach = {
+    .name = "attach",
+    .arguments = "--type TYPE [-a KEY=VALUE]... [--platform OS[/ARCH[/VARIANT]]] NAME [FILE[:MEDIATYPE]]...",
+    .summary = "attach files to an image in a registry",
+    .details = "Pushes an artifact that refers to NAME and prints its digest; davit referrers finds it.",
+    .example = "davit attach --type application/spdx+json 127.0.0.1:5000/demo/web:1.0 "
+               "sbom.json:application/spdx+json",
+    .options = options,
+    .values_size = sizeof(values),
+    .min_count = 1,
+    .max_count = -1,
+    .run = run,
+};
