@@ -15,13 +15,17 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #define BUFFER_SMALL (16L << 10) /* of each of several ranges, and of documents */
 #define BUFFER_LARGE (128L << 10)
 #define BUFFER_UPLOAD (128L << 10)
+#define SENDING_LOOK_MS 250 /* how often the kernel is asked what it still has to send */
 /* A larger body waits for the registry's word (100 Continue): a refusal then costs no more than the round trip. */
 #define EXPECT_MIN (16u << 20)
 
@@ -47,7 +51,8 @@ struct dv_exchange {
     dv_body *source;
     uint64_t source_at; /* where the body began */
     uint32_t answer_limit_ms;
-    bool once; /* no second time for what went out of source */
+    int unsent; /* bytes of the kernel's, when it was looked at last */
+    bool once;  /* no second time for what went out of source */
     bool large, paused, read_paused, cookies, head_done, decode, deny_private, denied, proxied;
     int result; /* negative: why a callback ended it */
     davit_error *err;
@@ -133,6 +138,22 @@ static void fail_wait(dv_exchange *x, const char *what, uint32_t limit_ms)
     finish(x, r, err);
 }
 
+/*
+ * Of a body that was handed over whole, the kernel may still hold megabytes: over a slow link that takes longer than any answer
+ * may. Whether some of them went out since this was asked last.
+ */
+static bool still_sends(dv_exchange *x)
+{
+    curl_socket_t fd = CURL_SOCKET_BAD;
+    int unsent = 0;
+    if (!x->source || curl_easy_getinfo(x->easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK ||
+        fd == CURL_SOCKET_BAD || ioctl(fd, SIOCOUTQ, &unsent) < 0)
+        return false;
+    bool fewer = unsent < x->unsent;
+    x->unsent = unsent;
+    return fewer;
+}
+
 static void watch(dv_timer *timer)
 {
     dv_exchange *x = (dv_exchange *)((char *)timer - offsetof(dv_exchange, watchdog));
@@ -140,12 +161,16 @@ static void watch(dv_timer *timer)
     uint64_t now = dv_loop_now_ms(x->client->loop);
     uint64_t next = limits->stall_timeout_ms;
     if (x->state == STATE_WAITING) {
+        if (still_sends(x))
+            x->last_ms = now;
         uint64_t until = x->last_ms + x->answer_limit_ms;
         if (now >= until) {
             fail_wait(x, "no answer", x->answer_limit_ms);
             return;
         }
         next = until - now;
+        if (x->source && next > SENDING_LOOK_MS)
+            next = SENDING_LOOK_MS;
     } else if ((x->state == STATE_RECEIVING && !x->paused) || (x->state == STATE_SENDING && !x->read_paused)) {
         uint64_t until = x->last_ms + limits->stall_timeout_ms;
         if (now >= until) {
@@ -176,6 +201,9 @@ static void enter(dv_exchange *x, exchange_state state)
     x->last_ms = x->window_ms = dv_clock_ms();
     x->window_bytes = 0;
     uint64_t limit = state == STATE_WAITING ? x->answer_limit_ms : limits->stall_timeout_ms;
+    x->unsent = INT_MAX;
+    if (x->source && state == STATE_WAITING && limit > SENDING_LOOK_MS)
+        limit = SENDING_LOOK_MS;
     if (limits->min_rate_window_ms < limit && (state == STATE_RECEIVING || state == STATE_SENDING))
         limit = limits->min_rate_window_ms;
     dv_timer_start(x->client->loop, &x->watchdog, limit);
@@ -378,6 +406,8 @@ static int on_debug(CURL *easy, curl_infotype type, char *text, size_t size, voi
         size--;
     if (x->cookies && memmem(text, size, "cookie", 6))
         return 0; /* it would show their values */
+    if (memmem(text, size, "://", 3) && memchr(text, '?', size))
+        return 0; /* a URL with its query, which may be signed (threats A12) */
     if (type == CURLINFO_TEXT && size < 400)
         dv_trace(HTTP, "%s: %.*s", x->host, (int)size, text);
     return 0;

@@ -254,6 +254,39 @@ static void blob_read__whole_and_bounded(void **state)
     davit_error_free(err);
 }
 
+static void blob_head_and_delete__answers(void **state)
+{
+    static const struct {
+        script_row row;
+        int head, removed; /* codes */
+        uint64_t size;
+        const char *words;
+    } rows[] = {
+        {{.request = "HEAD", .headers = "Content-Length: 77\r\n"}, 0, DAVIT_ENOTFOUND, 77, ""},
+        {{.request = "DELETE", .status = 202}, DAVIT_ENOTFOUND, 0, 0, "unknown blob"},
+        {{.status = 404}, DAVIT_ENOTFOUND, DAVIT_ENOTFOUND, 0, "unknown blob"},
+        {{.status = 403}, DAVIT_EDENIED, DAVIT_EDENIED, 0, ""},
+        {{.status = 405}, DAVIT_EREGISTRY, DAVIT_EUNSUPPORTED, 0, ""},
+    };
+    fixture *f = *state;
+    davit_digest digest;
+    assert_int_equal(davit_digest_of(DAVIT_SHA256, BYTES, SIZE, &digest, NULL), 0);
+    for (size_t i = 0; i < DV_COUNT(rows); i++) {
+        DV_AUTOPTR(davit_error) err = NULL;
+        uint64_t size = 0;
+        f->one = script_start(&rows[i].row, 1);
+        open_plain(f, f->one);
+        int removed = dv_v2_blob_delete(f->registry, &digest, NULL);
+        int head = dv_v2_blob_head(f->registry, &digest, &size, &err);
+        if (head != rows[i].head || removed != rows[i].removed || size != rows[i].size ||
+            (err && !strstr(davit_error_message(err), rows[i].words)))
+            fail_msg("row %zu: %s \"%s\", %s, %llu", i, davit_code_name(head), davit_error_message(err),
+                     davit_code_name(removed), (unsigned long long)size);
+        dv_registry_close(DV_STEAL(f->registry));
+        script_stop(DV_STEAL(f->one));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +296,7 @@ int main(void)
         client_test(blob_get__pauses_lose_nothing),
         client_test(blob_get_cancel__closes_the_connection),
         client_test(blob_read__whole_and_bounded),
+        client_test(blob_head_and_delete__answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

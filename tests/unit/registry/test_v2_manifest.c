@@ -182,6 +182,133 @@ static void get__no_more_than_the_ceiling(void **state)
     assert_int_equal(dv_v2_manifest_get(f->registry, "more", NULL, &b, &err), DAVIT_ETOOBIG);
 }
 
+/* --- changing it ---------------------------------------------------------------------------------------------- */
+
+#define OTHER "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+static void put__the_bytes_and_what_came_of_them(void **state)
+{
+    davit_digest right;
+    assert_int_equal(davit_digest_of(DAVIT_SHA256, BYTES, strlen(BYTES), &right, NULL), 0);
+    char told[400], pinned[200];
+    snprintf(told, sizeof(told), "Docker-Content-Digest: %s\r\nOCI-Subject: " OTHER "\r\n", right.text);
+    snprintf(pinned, sizeof(pinned), "%s", right.text);
+    const struct {
+        const char *name;
+        script_row row;
+        int code;
+        bool subject;
+        unsigned asked;
+        const char *words;
+    } rows[] = {
+        {"1.0", {.status = 201, .headers = told}, 0, true, 1, ""},
+        {pinned, {.status = 201, .headers = told}, 0, true, 1, ""},
+        {"1.0", {.status = 201}, 0, false, 1, ""},
+        {"1.0", {.status = 200}, 0, false, 1, ""},
+        {"1.0",
+         {.status = 201, .headers = "Docker-Content-Digest: " OTHER "\r\n"},
+         DAVIT_EDIGEST,
+         false,
+         1,
+         "the registry stored " OTHER " in place of manifest sha256:"},
+        {"1.0",
+         {.status = 201, .headers = "Docker-Content-Digest: x\r\n"},
+         DAVIT_EPROTOCOL,
+         false,
+         1,
+         "Docker-Content-Digest"},
+        {OTHER, {.status = 201}, DAVIT_EDIGEST, false, 0, "manifest verification failed"},
+        {"1.0",
+         {.status = 400,
+          .headers = JSON,
+          .body = "{\"errors\":[{\"code\":\"MANIFEST_BLOB_UNKNOWN\",\"message\":\"no blob\"}]}"},
+         DAVIT_EREGISTRY,
+         false,
+         1,
+         "manifest blob unknown: no blob"},
+        {"1.0", {.status = 503}, DAVIT_EUNAVAILABLE, false, 5, "503"},
+        {"1.0", {.status = 413}, DAVIT_EREGISTRY, false, 1, ""},
+        {"1.0",
+         {.status = 301, .headers = "Location: /elsewhere\r\n"},
+         DAVIT_EPROTOCOL,
+         false,
+         1,
+         "redirect (301) of a PUT"},
+    };
+    fixture *f = *state;
+    for (size_t i = 0; i < DV_COUNT(rows); i++) {
+        DV_AUTOPTR(davit_error) err = NULL;
+        dv_manifest_put put = {.subject_known = false};
+        script *s = script_start(&rows[i].row, 1);
+        int r = dv_v2_manifest_put(open_plain(f, s), rows[i].name, "application/x", BYTES, strlen(BYTES),
+                                   &put, &err);
+        unsigned asked = script_count(s, "PUT /v2/app/manifests/", "\r\nContent-Type: application/x\r\n");
+        DV_AUTOFREE char *request = script_request(s, "PUT", 0);
+        dv_registry_close(DV_STEAL(f->registry));
+        script_stop(s);
+        if (r != rows[i].code || asked != rows[i].asked || put.subject_known != rows[i].subject ||
+            !strstr(davit_error_message(err), rows[i].words) ||
+            (r == 0 && !davit_digest_equal(&put.digest, &right)) ||
+            (request && strcmp(strstr(request, "\r\n\r\n") + 4, BYTES) != 0))
+            fail_msg("row %zu: %s \"%s\" after %u requests, subject %d", i, davit_code_name(r),
+                     davit_error_message(err), asked, put.subject_known);
+    }
+}
+
+static void exists__by_head(void **state)
+{
+    static const struct {
+        int status, answer;
+    } rows[] = {{200, 1}, {404, 0}, {403, DAVIT_EDENIED}};
+    fixture *f = *state;
+    for (size_t i = 0; i < DV_COUNT(rows); i++) {
+        script *s = script_start(ROWS({.request = "HEAD /v2/app/manifests/1.0 ", .status = rows[i].status}));
+        assert_int_equal(dv_v2_manifest_exists(open_plain(f, s), "1.0", NULL), rows[i].answer);
+        dv_registry_close(DV_STEAL(f->registry));
+        script_stop(s);
+    }
+}
+
+#define ERRORS(code, text) JSON, .body = "{\"errors\":[{\"code\":\"" code "\",\"message\":\"" text "\"}]}"
+
+static void delete__what_registries_say(void **state)
+{
+    static const struct {
+        script_row row;
+        int code;
+        const char *words;
+        unsigned asked;
+    } rows[] = {
+        {{.status = 202}, 0, "", 1},
+        {{.status = 404, .headers = ERRORS("MANIFEST_UNKNOWN", "gone")},
+         DAVIT_ENOTFOUND,
+         "manifest unknown: gone",
+         1},
+        {{.status = 405, .headers = ERRORS("UNSUPPORTED", "never")},
+         DAVIT_EUNSUPPORTED,
+         "does not delete: unsupported: never",
+         1},
+        {{.status = 400, .headers = ERRORS("UNSUPPORTED", "never")}, DAVIT_EUNSUPPORTED, "does not delete", 1},
+        {{.times = 1, .status = 503}, DAVIT_ENOTFOUND, "", 2},
+        {{.status = 403, .headers = ERRORS("DENIED", "no")},
+         DAVIT_EDENIED,
+         "denied: no",
+         2}, /* asked with the other scope too */
+    };
+    fixture *f = *state;
+    for (size_t i = 0; i < DV_COUNT(rows); i++) {
+        DV_AUTOPTR(davit_error) err = NULL;
+        script *s = script_start(&rows[i].row, 1);
+        int r = dv_v2_manifest_delete(open_plain(f, s), "1.0", &err);
+        unsigned asked = script_count(s, "DELETE /v2/app/manifests/1.0 ", NULL);
+        dv_registry_close(DV_STEAL(f->registry));
+        script_stop(s);
+        if (r != rows[i].code || asked != rows[i].asked || !strstr(davit_error_message(err), rows[i].words))
+            fail_msg("row %zu: %s \"%s\" after %u requests", i, davit_code_name(r), davit_error_message(err),
+                     asked);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +316,9 @@ int main(void)
         client_test(resolve__get_where_head_is_not_enough),
         client_test(get__bytes_are_what_was_asked_for),
         client_test(get__no_more_than_the_ceiling),
+        client_test(put__the_bytes_and_what_came_of_them),
+        client_test(exists__by_head),
+        client_test(delete__what_registries_say),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
