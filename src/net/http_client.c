@@ -15,17 +15,20 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <limits.h>
-#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #define BUFFER_SMALL (16L << 10) /* of each of several ranges, and of documents */
 #define BUFFER_LARGE (128L << 10)
 #define BUFFER_UPLOAD (128L << 10)
-#define SENDING_LOOK_MS 250 /* how often the kernel is asked what it still has to send */
+/*
+ * Bytes of a body that the kernel may hold back. Left to itself it takes megabytes, which go out for longer over a slow link than an
+ * answer may take, with nobody who sees that they do.
+ */
+#define UNSENT_MAX (128 << 10)
 /* A larger body waits for the registry's word (100 Continue): a refusal then costs no more than the round trip. */
 #define EXPECT_MIN (16u << 20)
 
@@ -51,8 +54,7 @@ struct dv_exchange {
     dv_body *source;
     uint64_t source_at; /* where the body began */
     uint32_t answer_limit_ms;
-    int unsent; /* bytes of the kernel's, when it was looked at last */
-    bool once;  /* no second time for what went out of source */
+    bool once; /* no second time for what went out of source */
     bool large, paused, read_paused, cookies, head_done, decode, deny_private, denied, proxied;
     int result; /* negative: why a callback ended it */
     davit_error *err;
@@ -138,22 +140,6 @@ static void fail_wait(dv_exchange *x, const char *what, uint32_t limit_ms)
     finish(x, r, err);
 }
 
-/*
- * Of a body that was handed over whole, the kernel may still hold megabytes: over a slow link that takes longer than any answer
- * may. Whether some of them went out since this was asked last.
- */
-static bool still_sends(dv_exchange *x)
-{
-    curl_socket_t fd = CURL_SOCKET_BAD;
-    int unsent = 0;
-    if (!x->source || curl_easy_getinfo(x->easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK ||
-        fd == CURL_SOCKET_BAD || ioctl(fd, SIOCOUTQ, &unsent) < 0)
-        return false;
-    bool fewer = unsent < x->unsent;
-    x->unsent = unsent;
-    return fewer;
-}
-
 static void watch(dv_timer *timer)
 {
     dv_exchange *x = (dv_exchange *)((char *)timer - offsetof(dv_exchange, watchdog));
@@ -161,16 +147,12 @@ static void watch(dv_timer *timer)
     uint64_t now = dv_loop_now_ms(x->client->loop);
     uint64_t next = limits->stall_timeout_ms;
     if (x->state == STATE_WAITING) {
-        if (still_sends(x))
-            x->last_ms = now;
         uint64_t until = x->last_ms + x->answer_limit_ms;
         if (now >= until) {
             fail_wait(x, "no answer", x->answer_limit_ms);
             return;
         }
         next = until - now;
-        if (x->source && next > SENDING_LOOK_MS)
-            next = SENDING_LOOK_MS;
     } else if ((x->state == STATE_RECEIVING && !x->paused) || (x->state == STATE_SENDING && !x->read_paused)) {
         uint64_t until = x->last_ms + limits->stall_timeout_ms;
         if (now >= until) {
@@ -201,9 +183,6 @@ static void enter(dv_exchange *x, exchange_state state)
     x->last_ms = x->window_ms = dv_clock_ms();
     x->window_bytes = 0;
     uint64_t limit = state == STATE_WAITING ? x->answer_limit_ms : limits->stall_timeout_ms;
-    x->unsent = INT_MAX;
-    if (x->source && state == STATE_WAITING && limit > SENDING_LOOK_MS)
-        limit = SENDING_LOOK_MS;
     if (limits->min_rate_window_ms < limit && (state == STATE_RECEIVING || state == STATE_SENDING))
         limit = limits->min_rate_window_ms;
     dv_timer_start(x->client->loop, &x->watchdog, limit);
@@ -237,7 +216,10 @@ static curl_socket_t on_open_socket(void *user, curlsocktype purpose, struct cur
         x->denied = true;
         return CURL_SOCKET_BAD;
     }
-    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (fd >= 0) /* where it is not known, only the limits are less exact */
+        setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &(int){UNSENT_MAX}, sizeof(int));
+    return fd;
 }
 
 /* Remember the failure and make libcurl end the transfer. */

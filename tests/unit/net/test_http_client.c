@@ -5,11 +5,16 @@
 #include "util/clock.h"
 #include "util/str.h"
 
+#include <arpa/inet.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -24,6 +29,7 @@ typedef struct talk {
     dv_headers headers;
     dv_exchange *exchange;
     bool pause_once, blob, connected;
+    dv_body *source;
     dv_queue *ended;
     dv_node end, head;
     int status, result;
@@ -71,7 +77,8 @@ static const dv_exchange_handler handler = {on_connected, on_head, on_body, on_d
 static void run_start(dv_task *task)
 {
     talk *t = (talk *)((char *)task - offsetof(talk, start));
-    const dv_exchange_spec spec = {.method = "GET",
+    const dv_exchange_spec spec = {.method = t->source ? "PUT" : "GET",
+                                   .source = t->source,
                                    .url = &t->url,
                                    .headers = &t->headers,
                                    .http1_only = t->blob,
@@ -343,6 +350,95 @@ static void exchange_cancel__no_callback_follows(void **state)
     script_stop(s);
 }
 
+/* --- sending -------------------------------------------------------------------------------------------------------- */
+
+/* A peer that takes `rate` bytes each 20 ms (0: none), then answers. */
+typedef struct slow_peer {
+    pthread_t thread;
+    int listener, peer;
+    char host[32];
+    size_t expect, rate;
+    atomic_bool stop;
+} slow_peer;
+
+static void *take_slowly(void *arg)
+{
+    static const char answer[] = "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n";
+    slow_peer *p = arg;
+    size_t got = 0;
+    char *bytes = malloc(p->rate + 1);
+    p->peer = accept(p->listener, NULL, NULL);
+    while (bytes && !atomic_load(&p->stop) && got < p->expect) {
+        dv_sleep_ms(20);
+        ssize_t n = p->rate ? recv(p->peer, bytes, p->rate, MSG_DONTWAIT) : 0;
+        got += n > 0 ? (size_t)n : 0;
+    }
+    if (got >= p->expect)
+        assert_true(send(p->peer, answer, sizeof(answer) - 1, MSG_NOSIGNAL) > 0);
+    free(bytes);
+    return NULL;
+}
+
+static void slow_peer_start(slow_peer *p, size_t expect, size_t rate)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(at);
+    *p = (slow_peer){.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
+                     .peer = -1,
+                     .expect = expect,
+                     .rate = rate};
+    setsockopt(p->listener, SOL_SOCKET, SO_RCVBUF, &(int){32 << 10}, sizeof(int));
+    assert_int_equal(bind(p->listener, (struct sockaddr *)&at, sizeof(at)), 0);
+    assert_int_equal(listen(p->listener, 4), 0);
+    assert_int_equal(getsockname(p->listener, (struct sockaddr *)&at, &size), 0);
+    snprintf(p->host, sizeof(p->host), "127.0.0.1:%u", ntohs(at.sin_port));
+    assert_int_equal(pthread_create(&p->thread, NULL, take_slowly, p), 0);
+}
+
+static void slow_peer_stop(slow_peer *p)
+{
+    atomic_store(&p->stop, true);
+    pthread_join(p->thread, NULL);
+    close(p->peer);
+    close(p->listener);
+}
+
+static void exchange__waits_while_sending(void **state)
+{
+    static const struct {
+        const char *what;
+        size_t size, rate;
+        int code;
+        const char *words;
+    } rows[] = {
+        {"a peer that takes nothing", 16u << 20, 0, DAVIT_ETIMEOUT, "silence: not a byte"},
+        /* All of it is in the kernel at once, and takes three times the limit from there. */
+        {"a slow link", 600u << 10, 20u << 10, 0, ""},
+        {"a peer that has taken all and says nothing", 10, 1, DAVIT_ETIMEOUT, "no answer"},
+    };
+    for (size_t i = 0; i < DV_COUNT(rows); i++) {
+        slow_peer p;
+        DV_AUTO(talk) t = {0};
+        dv_memory_body body;
+        DV_AUTOFREE char *bytes = calloc(1, rows[i].size);
+        dv_memory_body_init(&body, bytes, rows[i].size);
+        t.source = &body.body;
+        t.http.limits = (dv_http_limits){.connect_timeout_ms = 2000,
+                                         .first_byte_timeout_ms = 400,
+                                         .stall_timeout_ms = 400,
+                                         .min_rate = 1,
+                                         .min_rate_window_ms = 5000};
+        slow_peer_start(&p, rows[i].size + (rows[i].rate == 1 ? 1u << 20 : 0), rows[i].rate);
+        talk_begin(&t, p.host);
+        bool ended = talk_wait(&t);
+        slow_peer_stop(&p);
+        if (!ended || t.result != rows[i].code || (t.result == 0 && t.status != 201) ||
+            !strstr(davit_error_message(t.err), rows[i].words))
+            fail_msg("%s: %s %s, status %d", rows[i].what, ended ? davit_code_name(t.result) : "no end",
+                     davit_error_message(t.err), t.status);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -353,6 +449,7 @@ int main(void)
         cmocka_unit_test(exchange__a_pause_has_no_limit),
         cmocka_unit_test(exchange__decodes_documents_and_never_blobs),
         cmocka_unit_test(exchange_cancel__no_callback_follows),
+        cmocka_unit_test(exchange__waits_while_sending),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
