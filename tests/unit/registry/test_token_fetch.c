@@ -213,9 +213,59 @@ static void token__a_request_under_way_ends_with_the_registry(void **state)
     assert_int_equal(script_left_early(f->one), 1);
 }
 
+/* Pushing, mounting and deleting: each with the scopes that it needs, and a token for each set of them. */
+static void token__scopes_of_what_changes_something(void **state)
+{
+    static const struct {
+        const char *from, *actions;
+        const char *scopes[3];
+    } rows[] = {
+        {NULL, NULL, {"repository%3Aapp%3Apull%2Cpush"}},
+        {NULL, NULL, {NULL}}, /* it is there */
+        {"base", NULL, {"repository%3Aapp%3Apull%2Cpush", "repository%3Abase%3Apull"}},
+        {"aaa", NULL, {"repository%3Aaaa%3Apull", "repository%3Aapp%3Apull%2Cpush"}},
+        {"base", NULL, {NULL}},
+        {NULL, "delete", {"repository%3Aapp%3Adelete"}},
+    };
+    fixture *f = *state;
+    unsigned tokens = 0;
+    davit_error *err = NULL;
+    char line[160];
+    f->one = script_start(ROWS({.request = "GET /token", .headers = JSON, .body = TOKEN_JSON},
+                               {.with = "\r\nAuthorization: Bearer T1\r\n", .body = "in"}));
+    snprintf(line, sizeof(line), "WWW-Authenticate: Bearer realm=\"http://%s/token\",service=\"reg\"\r\n",
+             script_host(f->one));
+    script_add(f->one, &(script_row){.status = 401, .headers = line});
+    assert_ok(dv_registry_set_actions(open_plain(f, f->one), "pull,push", &err));
+    for (size_t i = 0; i < DV_COUNT(rows); i++) {
+        DV_AUTO(dv_response) res = DV_RESPONSE_INIT;
+        assert_ok(dv_call_wait(f->registry,
+                               &(dv_call_spec){.method = "POST",
+                                               .path = "v2/app/blobs/uploads/",
+                                               .from = rows[i].from,
+                                               .actions = rows[i].actions,
+                                               .body_max = 99},
+                               &res, &err));
+        tokens += rows[i].scopes[0] != NULL;
+        assert_int_equal(script_count(f->one, "GET /token", NULL), tokens);
+        if (!rows[i].scopes[0])
+            continue;
+        DV_AUTOFREE char *asked = script_request(f->one, "GET /token", tokens - 1);
+        for (size_t n = 0; n < 2; n++) {
+            const char *scope = strstr(asked, "scope=");
+            for (size_t skip = 0; skip < n && scope; skip++)
+                scope = strstr(scope + 1, "scope=");
+            if (!scope != !rows[i].scopes[n] ||
+                (scope && strncmp(scope + 6, rows[i].scopes[n], strlen(rows[i].scopes[n])) != 0))
+                fail_msg("row %zu, scope %zu: %.*s", i, n, (int)strcspn(asked, "\r"), asked);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        client_test(token__scopes_of_what_changes_something),
         client_test(token__is_asked_for_once_and_kept),
         client_test(token__many_calls_wait_for_one),
         client_test(token__failures),
