@@ -256,7 +256,7 @@ static int print_json(dv_cli *cli, const davit_image_list *list, const dv_image_
 static int list_images(dv_cli *cli, davit_image_list **out, davit_error **err)
 {
     DV_AUTOPTR(davit_error) why = NULL;
-    int r = dv_cli_store(cli, &why);
+    int r = cli->store ? 0 : dv_cli_store(cli, &why); /* a filter may have looked into it */
     if (r == DAVIT_ENOTFOUND)
         return 0;
     return r < 0 ? dv_error_move(err, &why, r) : davit_store_images(cli->store, out, err);
