@@ -28,9 +28,11 @@
 
 /* --- names ----------------------------------------------------------------------------------------------------------- */
 
-static bool starts_with_hex(const char *name, size_t digits)
+/* What is behind that many lower-case hexadecimal digits and no more; NULL when they are not there. */
+static const char *behind_hex(const char *text, size_t digits)
 {
-    return strspn(name, "0123456789abcdef") == digits;
+    size_t size = strspn(text, "0123456789abcdef");
+    return size == digits ? text + size : NULL;
 }
 
 static bool chain_of(const char *name, davit_digest *out)
@@ -42,17 +44,22 @@ static bool chain_of(const char *name, davit_digest *out)
 
 static bool is_removing(const char *name)
 {
-    return starts_with_hex(name, CHAIN_DIGITS) && name[CHAIN_DIGITS] == '-' &&
-           starts_with_hex(name + CHAIN_DIGITS + 1, 2 * RANDOM_BYTES) &&
-           strcmp(name + CHAIN_DIGITS + 1 + 2 * RANDOM_BYTES, REMOVING) == 0;
+    const char *rest = behind_hex(name, CHAIN_DIGITS);
+    rest = rest && *rest == '-' ? behind_hex(rest + 1, 2 * RANDOM_BYTES) : NULL;
+    return rest && strcmp(rest, REMOVING) == 0;
 }
 
 static bool is_staged(const char *name)
 {
-    const char *lease = name + strlen(STAGED);
-    return dv_str_starts(name, STAGED) && starts_with_hex(lease, LEASE_DIGITS) &&
-           lease[LEASE_DIGITS] == '-' && lease[LEASE_DIGITS + 1] != '\0' &&
-           strspn(lease + LEASE_DIGITS + 1, "0123456789") == strlen(lease + LEASE_DIGITS + 1);
+    uint64_t number;
+    const char *rest = dv_str_starts(name, STAGED) ? behind_hex(name + strlen(STAGED), LEASE_DIGITS) : NULL;
+    return rest && *rest == '-' && dv_str_to_u64(rest + 1, &number);
+}
+
+static bool is_chain(const char *name, davit_digest *out)
+{
+    const char *rest = behind_hex(name, CHAIN_DIGITS);
+    return rest && *rest == '\0' && chain_of(name, out);
 }
 
 static bool owner_lives(const dv_store *s, const char *name)
@@ -149,7 +156,7 @@ int dv_layer_judge(dv_store *s, const char *name, dv_layer_entry *out, davit_err
         *out = owner_lives(s, name) ? DV_LAYER_ENTRY_STAGED : DV_LAYER_ENTRY_LEFTOVER;
     } else if (is_removing(name)) {
         *out = DV_LAYER_ENTRY_LEFTOVER;
-    } else if (!starts_with_hex(name, CHAIN_DIGITS) || name[CHAIN_DIGITS] || !chain_of(name, &chain)) {
+    } else if (!is_chain(name, &chain)) {
         *out = DV_LAYER_ENTRY_STRAY;
     } else {
         r = has_row(s, &chain, err);
@@ -174,7 +181,7 @@ static int doom_leftover(dv_store *s, const char *name, dv_layer_doomed *doomed,
     if (is_staged(name) || is_removing(name)) {
         snprintf(path, sizeof(path), FOLDER "%s", name);
         r = add_doomed(doomed, path, err);
-    } else if (chain_of(name, &chain)) {
+    } else if (is_chain(name, &chain)) {
         r = dv_layer_doom_directory(s, &chain, doomed, err);
     }
     return r < 0 ? r : dv_db_commit(&tx, err);
