@@ -16,10 +16,11 @@ static int xz_fault(xz_decoder *x, lzma_ret r, davit_error **err)
     case LZMA_MEM_ERROR:
         return dv_error_oom(err);
     case LZMA_MEMLIMIT_ERROR:
-        return dv_error_set(
-            err, DAVIT_ETOOBIG,
-            "xz stream: refused, undoing it takes %llu MiB of memory, and the limit is %llu MiB",
-            (unsigned long long)((lzma_memusage(&x->stream) + (1 << 20) - 1) >> 20), MEMORY_MAX >> 20);
+        return dv_error_set(err, DAVIT_ETOOBIG,
+                            "xz stream: refused, undoing it takes %llu MiB of memory, and the limit is %llu "
+                            "MiB: xz -8 and below fit",
+                            (unsigned long long)((lzma_memusage(&x->stream) + (1 << 20) - 1) >> 20),
+                            MEMORY_MAX >> 20);
     case LZMA_UNSUPPORTED_CHECK:
     case LZMA_OPTIONS_ERROR:
         return dv_error_set(err, DAVIT_EUNSUPPORTED, "xz stream: it uses a filter or check that is not known");

@@ -24,7 +24,7 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
-#define PREFIX ".davit-"
+#define PREFIX DV_STAGING_PREFIX
 #define RANDOM_BYTES 8
 #define NAME_SIZE (sizeof(PREFIX) + 2 * RANDOM_BYTES)
 #define MAKE_TRIES 16
@@ -181,10 +181,6 @@ static int look_into(dv_staging *s, const struct statx *st, unsigned flags, davi
         return dv_error_file(err, -r, "cannot read %s", s->target);
     if (r > 0 && !(flags & DV_STAGING_FORCE))
         return dv_error_set(err, DAVIT_EEXIST, "%s is not empty; --force replaces it", s->target);
-    if (r > 0 && s->is_mount)
-        return dv_error_set(err, DAVIT_EBUSY,
-                            "%s is a mount point and not empty: it cannot be replaced, empty it first",
-                            s->target);
     s->exchange = r > 0;
     if (s->is_mount) {
         dv_close(&s->place_fd);
@@ -333,11 +329,23 @@ static int rename_failed(dv_staging *s, int errnum, davit_error **err)
     return dv_error_file(err, errnum, "cannot put the tree at %s", s->target);
 }
 
+/* When the children cannot be moved back, they stay where they are for the next one. */
+static int fill_mount(dv_staging *s, davit_error **err)
+{
+    bool stuck = false;
+    int r = dv_staging_move_up(s->place_fd, s->fd, s->staging_name, s->exchange, &stuck, err);
+    if (stuck) {
+        s->made = false;
+        dv_warn("%s is half filled; unpack to it again to mend that", s->target);
+    }
+    return r;
+}
+
 /* rename() replaces an empty directory and nothing else. */
 static int put_in_place(dv_staging *s, davit_error **err)
 {
     if (s->is_mount)
-        return dv_staging_move_up(s->place_fd, s->fd, s->staging_name, err);
+        return fill_mount(s, err);
     int r = renameat2(s->place_fd, s->staging_name, s->place_fd, s->name, s->exchange ? RENAME_EXCHANGE : 0);
     return r < 0 ? rename_failed(s, errno, err) : 0;
 }
@@ -346,14 +354,17 @@ static int put_in_place(dv_staging *s, davit_error **err)
 static void remove_old(dv_staging *s)
 {
     DV_AUTOCLOSE old = -1;
-    if (s->exchange) { /* others that stage here shall leave it to us */
+    if (s->exchange && !s->is_mount) { /* others that stage here shall leave it to us */
         old = openat(s->place_fd, s->staging_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (old >= 0)
             flock(old, LOCK_EX | LOCK_NB);
     }
     struct stat st = {0};
     bool restore = s->is_mount && fstat(s->place_fd, &st) == 0;
-    if (s->exchange || s->is_mount)
+    DV_AUTOPTR(davit_error) err = NULL;
+    if (s->exchange && s->is_mount && dv_staging_remove_old(s->place_fd, s->staging_name, &err) < 0)
+        dv_warn("what was in %s before cannot be removed: %s", s->target, davit_error_message(err));
+    else if (s->exchange || s->is_mount)
         remove_own(s);
     const struct timespec times[2] = {st.st_atim, st.st_mtim};
     if (restore) /* those of the image's root, which it has since the move */

@@ -2,7 +2,8 @@
  * archive/staging.h - a tree appears at its target whole or not at all (DESIGN 7).
  *
  * Target absent or empty: a directory ".davit-<random>" beside it, renamed to it. A mount point: ".davit-<random>" within it, whose children
- * are moved up. Not empty: DAVIT_EEXIST, unless DV_STAGING_FORCE: exchanged by renameat2 and the old tree removed after. One syncfs before.
+ * are moved up. Not empty: DAVIT_EEXIST, unless DV_STAGING_FORCE: exchanged by renameat2 and the old tree removed after; in a mount point its
+ * children are moved aside, the new ones up, and then those are removed. One syncfs before.
  * The staging directory is locked by its owner; what dead owners left beside a target is removed by the next one that stages there.
  */
 #ifndef DV_ARCHIVE_STAGING_H
@@ -17,8 +18,7 @@
 
 typedef struct dv_staging dv_staging;
 /*
- * Errors: DAVIT_EINVAL (no name), DAVIT_EEXIST (not empty, a file, a link), DAVIT_EBUSY (a mount point that is not empty, with force), DAVIT_EIO
- * (no directory above, cannot write there), DAVIT_ENOSPACE.
+ * Errors: DAVIT_EINVAL (no name), DAVIT_EEXIST (not empty, a file, a link), DAVIT_EIO (no directory above, cannot write there), DAVIT_ENOSPACE.
  */
 int dv_staging_open(const char *target, unsigned flags, dv_staging **out, davit_error **err);
 /* Of the root that is filled; borrowed. 0700 until commit. */

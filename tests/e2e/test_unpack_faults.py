@@ -5,6 +5,7 @@ import random
 import shutil
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -180,6 +181,55 @@ def test_a_mount_point_is_filled(davit, stored, place, mounts, expected):
     result = mounted(davit, 'mount -t tmpfs tmpfs "$PLACE"', "unpack", stored, place)
     assert result.code == 0, str(result)
     assert mounts() == {p.decode() for p in expected if p and b"/" not in p}
+
+
+@pytest.fixture
+def other_mounts(davit, place, mounts):
+    """A mount namespace with a small file system at the place, for many runs; gives the place as it is there."""
+    with subprocess.Popen(["unshare", "--mount", "--propagation", "private", "sh", "-c",
+                           f"mount -t tmpfs tmpfs {place} && echo ready && exec cat"],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"ready\n"
+        davit.prefix = ["nsenter", "-t", str(holder.pid), "-m", "--"]
+        yield Path(f"/proc/{holder.pid}/root") / place.relative_to("/")
+        davit.prefix = []
+        holder.stdin.close()
+
+
+def test_a_mount_point_that_is_not_empty_is_replaced_by_force(davit, stored, place, other_mounts, expected):
+    (other_mounts / "old").mkdir()
+    (other_mounts / "old/file").write_text("old")
+    (other_mounts / "link").write_text("what the image has as a link")
+    error = davit.fails(1, "unpack", stored, place).error
+    assert "not empty" in error and beside(other_mounts) == {"old", "link"}
+    davit("unpack", "--force", stored, place)
+    assert_whole(other_mounts, expected)
+
+
+def test_kill_9_while_a_mount_point_is_replaced(davit, stored, place, other_mounts, expected):
+    """The next run finds the old tree, or the new one, and never some of both."""
+    new = {p.decode() for p in expected if p and b"/" not in p}
+    old = {"old", "d", "link"}
+    random_ = random.Random("mount")
+    started = time.monotonic()
+    davit("unpack", stored, place)
+    whole = time.monotonic() - started
+    for _ in range(KILLS // 5):
+        for child in other_mounts.iterdir():
+            shutil.rmtree(child) if child.is_dir() and not child.is_symlink() else child.unlink()
+        for name in old:
+            (other_mounts / name).write_text("old")
+        run = davit.start("unpack", "--force", stored, place)
+        time.sleep(random_.uniform(0.3, 1.2) * whole)
+        run.kill()
+        davit.run("unpack", stored, place)      # refused, since there is something; but mended
+        assert beside(other_mounts) in (old, new)
+        if beside(other_mounts) == old:
+            assert {(other_mounts / name).read_text() for name in old} == {"old"}
+        else:
+            assert_whole(other_mounts, expected)
+    davit("unpack", "--force", stored, place)
+    assert_whole(other_mounts, expected)
 
 
 def test_a_store_on_a_read_only_disk_is_enough(davit, stored, place, mounts, expected):

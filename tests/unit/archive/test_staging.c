@@ -325,8 +325,6 @@ static int refuse_full_mount(int fd)
     DV_AUTOPTR(davit_error) err = NULL;
     put(fd, "theirs", "x");
     CHECK(dv_staging_open(target, 0, &s, &err) == DAVIT_EEXIST);
-    CHECK(dv_staging_open(target, DV_STAGING_FORCE, &s, &err) == DAVIT_EBUSY);
-    CHECK(strstr(davit_error_message(err), "is a mount point and not empty"));
     CHECK(strcmp(names(fd), "theirs ") == 0);
     return 0;
 }
@@ -354,16 +352,129 @@ static int move_back(int fd)
 {
     dv_staging *s;
     struct stat st;
+    bool stuck = true;
     CHECK(dv_staging_open(target, 0, &s, NULL) == 0);
     put(dv_staging_fd(s), "a", "1");
     CHECK(mkdirat(dv_staging_fd(s), "z", 0700) == 0);
     put(fd, "z", "in the way");
     int tree = dup(dv_staging_fd(s));
-    CHECK(dv_staging_move_up(fd, tree, ".davit-0000000000000000", NULL) < 0);
+    CHECK(dv_staging_move_up(fd, tree, ".davit-0000000000000000", /* exchange= */ false, &stuck, NULL) < 0);
+    CHECK(!stuck);
     CHECK(fstatat(tree, "a", &st, 0) == 0 && fstatat(tree, "z", &st, 0) == 0);
     CHECK(strcmp(names(fd), "~ z ") == 0);
     dv_staging_abort(s);
     CHECK(strcmp(names(fd), "z ") == 0);
+    return 0;
+}
+
+static int put_old_tree(int fd)
+{
+    CHECK(mkdirat(fd, "lost+found", 0700) == 0 && mkdirat(fd, "dir", 0700) == 0);
+    put(fd, "dir/f", "old");
+    put(fd, "both", "old");
+    put(fd, "theirs", "old");
+    return 0;
+}
+
+static int put_new_tree(int fd)
+{
+    put(fd, "both", "new");
+    put(fd, "mine", "new");
+    CHECK(mkdirat(fd, "other", 0700) == 0);
+    return 0;
+}
+
+static bool is_text(int fd, const char *name, const char *text)
+{
+    char got[16] = "";
+    DV_AUTOCLOSE file = openat(fd, name, O_RDONLY | O_CLOEXEC);
+    return file >= 0 && read(file, got, sizeof(got) - 1) >= 0 && strcmp(got, text) == 0;
+}
+
+static int exchange_full_mount(int fd)
+{
+    dv_staging *s;
+    struct stat st;
+    CHECK(put_old_tree(fd) == 0);
+    CHECK(dv_staging_open(target, DV_STAGING_FORCE, &s, NULL) == 0);
+    CHECK(put_new_tree(dv_staging_fd(s)) == 0);
+    dv_staging_set_mode(s, 0751);
+    CHECK(is_text(fd, "both", "old"));
+    CHECK(dv_staging_commit(s, NULL) == 0);
+    CHECK(strcmp(names(fd), "both lost+found mine other ") == 0);
+    CHECK(is_text(fd, "both", "new") && fstat(fd, &st) == 0 && (st.st_mode & 07777) == 0751);
+    return 0;
+}
+
+/* A directory in it that cannot be replaced: what was there is back. */
+static int exchange_that_fails(int fd)
+{
+    dv_staging *s;
+    DV_AUTOPTR(davit_error) err = NULL;
+    CHECK(put_old_tree(fd) == 0);
+    put(fd, "lost+found/f", "found");
+    CHECK(dv_staging_open(target, DV_STAGING_FORCE, &s, NULL) == 0);
+    CHECK(put_new_tree(dv_staging_fd(s)) == 0);
+    CHECK(mkdirat(dv_staging_fd(s), "lost+found", 0700) == 0);
+    put(dv_staging_fd(s), "lost+found/g", "new");
+    CHECK(dv_staging_commit(s, &err) == DAVIT_EIO);
+    CHECK(strstr(davit_error_message(err), "lost+found"));
+    CHECK(strcmp(names(fd), "both dir lost+found theirs ") == 0);
+    CHECK(is_text(fd, "both", "old") && is_text(fd, "dir/f", "old"));
+    return 0;
+}
+
+#define DEAD ".davit-0123456789abcdef"
+
+/* Everything up to so many renames of an exchange was done when its owner died; 0: the list was just written. */
+static int leave_exchange(int fd, int renames, bool list)
+{
+    static const char new_names[] = "both\0mine\0other", *const old_names[] = {"both", "dir", "theirs"};
+    char from[64], to[64];
+    const char *name = new_names;
+    CHECK(put_old_tree(fd) == 0);
+    CHECK(mkdirat(fd, DEAD, 0700) == 0 && mkdirat(fd, DEAD ".old", 0700) == 0);
+    DV_AUTOCLOSE tree = openat(fd, DEAD, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CHECK(put_new_tree(tree) == 0);
+    if (list)
+        CHECK(dv_file_replace(fd, DEAD ".list", new_names, sizeof(new_names), 0600, NULL) == 0);
+    for (int i = 0; i < renames; i++) {
+        snprintf(from, sizeof(from), i < 3 ? "%s" : DEAD "/%s", i < 3 ? old_names[i] : name);
+        snprintf(to, sizeof(to), i < 3 ? DEAD ".old/%s" : "%s", i < 3 ? old_names[i] : name);
+        CHECK(renameat(fd, from, fd, to) == 0);
+        name += i < 3 ? 0 : strlen(name) + 1;
+    }
+    return 0;
+}
+
+static int mend_exchange(int fd)
+{
+    for (int renames = 0; renames <= 6; renames++) {
+        dv_staging *s;
+        CHECK(leave_exchange(fd, renames, /* list= */ true) == 0);
+        CHECK(dv_staging_open(target, 0, &s, NULL) == DAVIT_EEXIST);
+        if (renames < 6) {
+            CHECK(strcmp(names(fd), "both dir lost+found theirs ") == 0);
+            CHECK(is_text(fd, "both", "old") && is_text(fd, "dir/f", "old"));
+        } else {
+            CHECK(strcmp(names(fd), "both lost+found mine other ") == 0);
+            CHECK(is_text(fd, "both", "new"));
+        }
+        CHECK(dv_staging_open(target, DV_STAGING_FORCE, &s, NULL) == 0);
+        CHECK(dv_staging_commit(s, NULL) == 0);
+        CHECK(strcmp(names(fd), "lost+found ") == 0);
+        CHECK(unlinkat(fd, "lost+found", AT_REMOVEDIR) == 0);
+    }
+    return 0;
+}
+
+/* Killed behind the list: what was put aside is only to be removed. */
+static int finish_exchange(int fd)
+{
+    dv_staging *s;
+    CHECK(leave_exchange(fd, 6, /* list= */ false) == 0);
+    CHECK(dv_staging_open(target, 0, &s, NULL) == DAVIT_EEXIST);
+    CHECK(strcmp(names(fd), "both lost+found mine other ") == 0);
     return 0;
 }
 
@@ -375,6 +486,26 @@ static void mount_point__is_filled_from_within(void **state)
 static void mount_point__that_is_not_empty_is_refused(void **state)
 {
     assert_int_equal(with_mount(refuse_full_mount), 0);
+}
+
+static void mount_point__that_is_not_empty_is_replaced_by_force(void **state)
+{
+    assert_int_equal(with_mount(exchange_full_mount), 0);
+}
+
+static void mount_point__that_cannot_be_replaced_is_as_it_was(void **state)
+{
+    assert_int_equal(with_mount(exchange_that_fails), 0);
+}
+
+static void mount_point__half_replaced_by_a_dead_owner_is_mended(void **state)
+{
+    assert_int_equal(with_mount(mend_exchange), 0);
+}
+
+static void mount_point__replaced_by_a_dead_owner_is_cleaned(void **state)
+{
+    assert_int_equal(with_mount(finish_exchange), 0);
 }
 
 static void mount_point__half_moved_by_a_dead_owner_is_mended(void **state)
@@ -402,6 +533,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(staging__does_not_take_the_group_of_the_directory_above, enter, leave),
         cmocka_unit_test_setup_teardown(mount_point__is_filled_from_within, enter, leave),
         cmocka_unit_test_setup_teardown(mount_point__that_is_not_empty_is_refused, enter, leave),
+        cmocka_unit_test_setup_teardown(mount_point__that_is_not_empty_is_replaced_by_force, enter, leave),
+        cmocka_unit_test_setup_teardown(mount_point__that_cannot_be_replaced_is_as_it_was, enter, leave),
+        cmocka_unit_test_setup_teardown(mount_point__half_replaced_by_a_dead_owner_is_mended, enter, leave),
+        cmocka_unit_test_setup_teardown(mount_point__replaced_by_a_dead_owner_is_cleaned, enter, leave),
         cmocka_unit_test_setup_teardown(mount_point__half_moved_by_a_dead_owner_is_mended, enter, leave),
         cmocka_unit_test_setup_teardown(mount_point__an_error_moves_everything_back, enter, leave),
     };
