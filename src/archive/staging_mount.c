@@ -273,15 +273,22 @@ static int undo_fill(int mount_fd, const dv_buf *names, davit_error **err)
     return 0;
 }
 
+bool dv_staging_has_list(int mount_fd, const char *staging_name)
+{
+    char list[NAME_SIZE];
+    struct stat st;
+    list_name(staging_name, list);
+    return fstatat(mount_fd, list, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+           st.st_uid == geteuid();
+}
+
 int dv_staging_undo_move(int mount_fd, const char *staging_name, davit_error **err)
 {
     DV_AUTO(dv_buf) names = DV_BUF_INIT(DV_STAGING_LIST_MAX);
     DV_AUTOCLOSE old_fd = open_old(mount_fd, staging_name);
+    bool listed = dv_staging_has_list(mount_fd, staging_name);
     char list[NAME_SIZE];
-    struct stat st;
     list_name(staging_name, list);
-    bool listed = fstatat(mount_fd, list, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-                  st.st_uid == geteuid();
     int r = listed ? dv_file_read(mount_fd, list, DV_STAGING_LIST_MAX, &names, err) : 0;
     if (listed && r == 0)
         r = old_fd >= 0 ? undo_exchange(mount_fd, old_fd, staging_name, &names, err)

@@ -26,6 +26,8 @@ int dv_staging_move_up(int mount_fd, int tree_fd, const char *staging_name, bool
                        davit_error **err);
 /* After a success: remove what was put aside. Fine when there is nothing. */
 int dv_staging_remove_old(int mount_fd, const char *staging_name, davit_error **err);
+/* Whether there is a list, of ours. */
+bool dv_staging_has_list(int mount_fd, const char *staging_name);
 /* Undo what a dead owner's list says, or finish it, and remove the list. Fine when there is none. */
 int dv_staging_undo_move(int mount_fd, const char *staging_name, davit_error **err);
 

@@ -7,7 +7,6 @@
 #include "archive/unpack_internal.h"
 
 #include "archive/staging.h"
-#include "util/file.h"
 #include "util/str.h"
 
 #include <errno.h>
@@ -18,6 +17,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#define ENTRY_ROOM 1024 /* bytes of the disk that an entry takes, without its data; more or less */
 #define BYTES_MAX (64ull << 30)
 #define ENTRIES_MAX 10000000u
 #define DEFAULT_ROOT_MODE 0755
@@ -106,6 +106,7 @@ int dv_unpack_new(int root_fd, const dv_unpack_options *options, dv_unpack **out
     u->egid = getegid();
     u->privileged = u->euid == 0;
     u->file.fd = -1;
+    u->root_fd = root_fd;
     u->root_mode = DEFAULT_ROOT_MODE;
     dv_unpack_marks_init(&u->marks);
     int r = take_options(u, options, err);
@@ -172,8 +173,19 @@ unsigned dv_unpack_root_mode(const dv_unpack *u)
 
 /* --- what the tar reader calls ------------------------------------------------------------- */
 
+int dv_unpack_no_room(const dv_unpack *u, davit_error **err)
+{
+    uint64_t reserve;
+    uint64_t room = dv_file_room(u->root_fd, &reserve);
+    return dv_error_set(err, DAVIT_ENOSPACE,
+                        "no space left in %s: %llu bytes are free, beside %llu that are kept free",
+                        u->options.root_name, (unsigned long long)room, (unsigned long long)reserve);
+}
+
 static int check_limits(dv_unpack *u, const dv_tar_entry *e, davit_error **err)
 {
+    if (!dv_room_take(&u->room, u->root_fd, ENTRY_ROOM))
+        return dv_unpack_no_room(u, err);
     if (++u->entries > u->options.max_entries)
         return dv_error_set(err, DAVIT_ETOOBIG, "image has more than %llu entries",
                             (unsigned long long)u->options.max_entries);

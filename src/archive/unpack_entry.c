@@ -132,6 +132,8 @@ static int write_run(dv_unpack *u, const char *bytes, size_t size, davit_error *
     dv_unpack_file *f = &u->file;
     if (size == 0)
         return 0;
+    if (!dv_room_take(&u->room, f->fd, size))
+        return dv_unpack_no_room(u, err);
     int r = f->hole ? dv_pwrite_all(f->fd, bytes, size, f->offset) : dv_write_all(f->fd, bytes, size);
     if (r < 0)
         return dv_unpack_failed(u, -r, "cannot write", err);

@@ -5,6 +5,7 @@
 #include "archive/unpack.h"
 #include "archive/unpack_dirs.h"
 #include "archive/unpack_path.h"
+#include "util/file.h"
 
 #include <sys/stat.h>
 
@@ -39,6 +40,8 @@ struct dv_unpack {
     dv_unpack_layer_state layer;
     dv_unpack_options options; /* xattrs: own copies */
     char *root_name;
+    int root_fd; /* borrowed */
+    dv_room room;
     bool privileged;
     uid_t euid;
     gid_t egid;
@@ -66,6 +69,8 @@ int dv_unpack_begin_layer(dv_unpack *u, const char *what, davit_error **err);
 int dv_unpack_end_layer(dv_unpack *u, davit_error **err);
 
 void dv_unpack_skipped(dv_unpack *u, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* More would use up the reserve of the file system. */
+int dv_unpack_no_room(const dv_unpack *u, davit_error **err);
 /* A system call on the current entry failed. */
 int dv_unpack_failed(dv_unpack *u, int errnum, const char *doing, davit_error **err);
 /* The current entry is refused: DAVIT_EFORMAT "<name>": <why>. */

@@ -21,7 +21,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 
 #define NAME_MAX_BYTES 160
 #define WRITE_BACK_EVERY (8u << 20) /* bytes; starting the disk early makes the sync at the end short */
@@ -44,6 +43,7 @@ struct dv_ingest {
     davit_digest got;
     uint64_t since_write_back;
     uint64_t dropped; /* end of what was let go from the page cache */
+    dv_room room;
 };
 
 static uint64_t limit_of(const dv_ingest *i)
@@ -186,17 +186,18 @@ static int load_partial(dv_ingest *i, davit_error **err)
 static int check_room(const dv_ingest *i, davit_error **err)
 {
     struct stat st;
-    struct statvfs fs;
-    if (i->size == DAVIT_SIZE_UNKNOWN || fstat(i->fd, &st) < 0 || fstatvfs(i->fd, &fs) < 0)
+    if (i->size == DAVIT_SIZE_UNKNOWN || fstat(i->fd, &st) < 0)
         return 0;
     uint64_t allocated = (uint64_t)st.st_blocks * 512;
     uint64_t need = i->size > allocated ? i->size - allocated : 0;
-    uint64_t available = (uint64_t)fs.f_bavail * fs.f_frsize;
+    uint64_t reserve, available = dv_file_room(i->fd, &reserve);
     if (need <= available)
         return 0;
-    return dv_error_set(
-        err, DAVIT_ENOSPACE, "no space left in %s: blob %s needs %llu more bytes and %llu are free",
-        i->store->path, i->digest.text, (unsigned long long)need, (unsigned long long)available);
+    return dv_error_set(err, DAVIT_ENOSPACE,
+                        "no space left in %s: blob %s needs %llu more bytes and %llu are free, beside %llu "
+                        "that are kept free",
+                        i->store->path, i->digest.text, (unsigned long long)need,
+                        (unsigned long long)available, (unsigned long long)reserve);
 }
 
 static void name_it(dv_ingest *i, bool nameless)
@@ -368,6 +369,10 @@ static void write_back(dv_ingest *i, size_t size)
 /* A range that is missing as a whole. */
 static int write_missing(dv_ingest *i, uint64_t offset, const void *bytes, size_t size, davit_error **err)
 {
+    if (!dv_room_take(&i->room, i->fd, size))
+        return dv_error_set(err, DAVIT_ENOSPACE,
+                            "no space left: cannot write %s/%s, what is free there is kept so",
+                            i->store->path, i->name);
     int r = dv_pwrite_all(i->fd, bytes, size, offset);
     if (r < 0)
         return dv_store_error(i->store, -r, "write", i->name, err);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 
 int dv_write_all(int fd, const void *bytes, size_t size)
@@ -190,4 +191,35 @@ int dv_try_lock_shared(int fd)
 int dv_lock_wait(int fd, bool exclusive)
 {
     return set_lock(fd, F_OFD_SETLKW, exclusive ? F_WRLCK : F_RDLCK);
+}
+
+/* --- room -------------------------------------------------------------------------------------------------------------- */
+
+#define RESERVE_MAX (32ull << 20) /* bytes */
+#define GRANT_MAX (8ull << 20)
+#define GRANT_MIN (16ull << 10)
+
+uint64_t dv_file_room(int fd, uint64_t *out_reserve)
+{
+    struct statvfs fs;
+    *out_reserve = 0;
+    if (fstatvfs(fd, &fs) < 0 || fs.f_blocks == 0)
+        return UINT64_MAX;
+    uint64_t free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+    uint64_t reserve = (uint64_t)fs.f_blocks * fs.f_frsize / 100;
+    *out_reserve = reserve < RESERVE_MAX ? reserve : RESERVE_MAX;
+    return free_bytes > *out_reserve ? free_bytes - *out_reserve : 0;
+}
+
+bool dv_room_take(dv_room *room, int fd, uint64_t size)
+{
+    uint64_t unused;
+    if (room->granted < size) {
+        uint64_t there = dv_file_room(fd, &unused);
+        if (there < size)
+            return false;
+        room->granted = there / 4 < GRANT_MIN ? GRANT_MIN : there / 4 > GRANT_MAX ? GRANT_MAX : there / 4;
+    }
+    room->granted -= room->granted < size ? room->granted : size;
+    return true;
 }

@@ -40,4 +40,16 @@ int dv_try_lock_shared(int fd);
 /* Wait for it. 0 or -errno. exclusive false takes a read lock. */
 int dv_lock_wait(int fd, bool exclusive);
 
+/*
+ * What is free in fd's file system and may be used: a reserve is left to others (threats C5): 32 MiB, or 1 % of a smaller one. UINT64_MAX: the
+ * system does not say.
+ */
+uint64_t dv_file_room(int fd, uint64_t *out_reserve);
+/* For who writes much: asks for the room now and then only, the more often the less there is. Begins as zeros. */
+typedef struct dv_room {
+    uint64_t granted; /* bytes that need no question */
+} dv_room;
+/* Whether size more bytes may be written to fd's file system. */
+bool dv_room_take(dv_room *room, int fd, uint64_t size);
+
 #endif

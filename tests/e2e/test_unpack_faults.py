@@ -164,6 +164,19 @@ def test_a_full_disk_is_said_and_cleaned(davit, stored, place, mounts):
     assert mounts() == set()
 
 
+def test_the_last_of_a_disk_is_not_used(davit, layout, place, mounts):
+    """threat C5: the one that is unpacked to, and the store's. 1 % of a small one stays free."""
+    with FaultyRegistry() as registry:
+        registry.add_image(layout, "many", "demo/many:1.0")
+        ref = f"{registry.host}/demo/many:1.0"
+        script = 'mount -t tmpfs -o size=4m tmpfs "$PLACE"'
+        result = mounted(davit, script, "unpack", "--no-store", ref, place / "root")
+        assert result.code == 7 and "kept free" in result.errors[0], str(result)
+        assert mounts() == set()
+        result = mounted(davit, script, "--store", place / "store", "pull", ref)
+        assert result.code == 7 and "kept free" in result.errors[0], str(result)
+
+
 def test_a_disk_without_inodes_is_said_and_cleaned(davit, stored, place, mounts):
     result = mounted(davit, 'mount -t tmpfs -o nr_inodes=60 tmpfs "$PLACE"', "unpack", stored, place / "root")
     assert result.code == 7 and "space" in result.errors[0], str(result)
@@ -214,7 +227,7 @@ def test_kill_9_while_a_mount_point_is_replaced(davit, stored, place, other_moun
     started = time.monotonic()
     davit("unpack", stored, place)
     whole = time.monotonic() - started
-    for _ in range(KILLS // 5):
+    for _ in range(KILLS // 10):
         for child in other_mounts.iterdir():
             shutil.rmtree(child) if child.is_dir() and not child.is_symlink() else child.unlink()
         for name in old:

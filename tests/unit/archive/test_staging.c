@@ -434,6 +434,7 @@ static int leave_exchange(int fd, int renames, bool list)
     const char *name = new_names;
     CHECK(put_old_tree(fd) == 0);
     CHECK(mkdirat(fd, DEAD, 0700) == 0 && mkdirat(fd, DEAD ".old", 0700) == 0);
+    CHECK(!list || fchownat(fd, DEAD, 3, 4, AT_SYMLINK_NOFOLLOW) == 0);
     DV_AUTOCLOSE tree = openat(fd, DEAD, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     CHECK(put_new_tree(tree) == 0);
     if (list)

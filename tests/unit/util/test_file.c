@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include <cmocka.h>
 
@@ -111,6 +112,32 @@ static void lock__belongs_to_the_open_file(void **state)
     unlinkat(dir, "lock", 0);
 }
 
+static void file_room__leaves_a_reserve(void **state)
+{
+    struct statvfs fs;
+    uint64_t reserve;
+    DV_AUTOCLOSE fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(fstatvfs(fd, &fs), 0);
+    uint64_t room = dv_file_room(fd, &reserve);
+    uint64_t size = (uint64_t)fs.f_blocks * fs.f_frsize;
+    assert_true(reserve > 0 && reserve <= 32u << 20 && reserve <= size / 100);
+    assert_true(room <= size - reserve);
+    assert_int_equal(dv_file_room(-1, &reserve), UINT64_MAX);
+}
+
+static void room_take__asks_now_and_then_and_stops(void **state)
+{
+    DV_AUTOCLOSE fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    dv_room room = {0};
+    assert_true(dv_room_take(&room, fd, 1));
+    uint64_t granted = room.granted;
+    assert_true(granted > 0 && granted <= 8u << 20);
+    assert_true(dv_room_take(&room, /* not asked= */ -1, granted));
+    assert_int_equal(room.granted, 0);
+    assert_false(dv_room_take(&room, fd, UINT64_MAX / 2));
+    assert_true(dv_room_take(&room, /* cannot say= */ -1, UINT64_MAX / 2));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -119,6 +146,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(file_writes__whole_and_at_their_place, enter, leave),
         cmocka_unit_test_setup_teardown(make_directories__all_that_are_missing, enter, leave),
         cmocka_unit_test_setup_teardown(lock__belongs_to_the_open_file, enter, leave),
+        cmocka_unit_test_setup_teardown(file_room__leaves_a_reserve, enter, leave),
+        cmocka_unit_test_setup_teardown(room_take__asks_now_and_then_and_stops, enter, leave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
