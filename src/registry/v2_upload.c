@@ -130,7 +130,7 @@ static void opened(void *user, int r, dv_response *answer, davit_error *err)
 
 static const dv_call_handler open_handler = {.on_done = opened};
 
-static int open_post(dv_upload_open *open, davit_error **err)
+static int open_post(dv_upload_open *open, uint32_t attempts, davit_error **err)
 {
     DV_AUTO(dv_buf) path = DV_BUF_INIT(DV_URL_MAX);
     DV_AUTO(dv_buf) query = DV_BUF_INIT(DV_URL_MAX);
@@ -152,14 +152,15 @@ static int open_post(dv_upload_open *open, davit_error **err)
                                          .query = query.size ? dv_buf_text(&query) : NULL,
                                          .from = open->from,
                                          .blob = !open->mounting,
+                                         .attempts = attempts,
                                          .body_max = ANSWER_MAX,
                                          .handler = &open_handler,
                                          .user = open},
                          &open->call, err);
 }
 
-int dv_upload_open_start(dv_registry *reg, const davit_digest *mount, const char *from,
-                         dv_upload_open_fn *on_done, void *user, dv_upload_open **out, davit_error **err)
+static int open_start(dv_registry *reg, const davit_digest *mount, const char *from, uint32_t attempts,
+                      dv_upload_open_fn *on_done, void *user, dv_upload_open **out, davit_error **err)
 {
     dv_upload_open *open = dv_new(dv_upload_open);
     if (!open)
@@ -171,13 +172,19 @@ int dv_upload_open_start(dv_registry *reg, const davit_digest *mount, const char
     if (mount)
         open->blob = *mount;
     open->from = dv_strdup(mount ? from : NULL);
-    int r = mount && from && !open->from ? dv_error_oom(err) : open_post(open, err);
+    int r = mount && from && !open->from ? dv_error_oom(err) : open_post(open, attempts, err);
     if (r < 0) {
         open_free(open);
         return r;
     }
     *out = open;
     return 0;
+}
+
+int dv_upload_open_start(dv_registry *reg, const davit_digest *mount, const char *from,
+                         dv_upload_open_fn *on_done, void *user, dv_upload_open **out, davit_error **err)
+{
+    return open_start(reg, mount, from, /* attempts= */ 0, on_done, user, out, err);
 }
 
 /* --- sending ---------------------------------------------------------------------------------------------------------- */
@@ -208,6 +215,7 @@ struct dv_upload {
 };
 
 static void upload_open(dv_upload *u);
+static void upload_open_again(dv_upload *u);
 static void upload_ask(dv_upload *u);
 static void upload_send(dv_upload *u);
 static void upload_look(dv_upload *u);
@@ -332,9 +340,6 @@ static void later(dv_upload *u, int r, davit_error *err, void (*after)(dv_upload
     dv_random_bytes(&jitter, sizeof(jitter));
     int64_t delay = r == DAVIT_ENOMEM ? -1 : dv_retry_delay_ms(&policy, u->attempt + 1, err, jitter);
     if (delay < 0) {
-        if (err && err->retry_after_s > (int)policy.retry_after_max_s)
-            dv_error_wrap(&err, r, "the registry asks to wait %d s, longer than %u s", err->retry_after_s,
-                          policy.retry_after_max_s);
         upload_end(u, r, err);
         return;
     }
@@ -406,7 +411,7 @@ static void upload_opened(void *user, int r, bool mounted, uint64_t size, dv_upl
     if (r == 0)
         r = keep_url(u, &url, &err);
     if (r < 0) {
-        upload_end(u, r, err);
+        later(u, r, err, upload_open_again);
         return;
     }
     u->old = false;
@@ -421,16 +426,22 @@ static void upload_opened(void *user, int r, bool mounted, uint64_t size, dv_upl
     upload_send(u);
 }
 
-static void upload_open(dv_upload *u)
+/* One attempt: what comes of a failure is told as any other is. */
+static void upload_open_again(dv_upload *u)
 {
     davit_error *err = NULL;
+    int r = open_start(u->registry, NULL, NULL, /* attempts= */ 1, upload_opened, u, &u->open, &err);
+    if (r < 0)
+        upload_end(u, r, err);
+}
+
+static void upload_open(dv_upload *u)
+{
     u->starts++;
     u->asks = 0;
     if (u->plan.size <= DV_UPLOAD_WHOLE_MAX && u->plan.piece >= u->plan.size)
         u->plan.whole = true;
-    int r = dv_upload_open_start(u->registry, NULL, NULL, upload_opened, u, &u->open, &err);
-    if (r < 0)
-        upload_end(u, r, err);
+    upload_open_again(u);
 }
 
 static void upload_looked(void *user, int r, uint64_t size, davit_error *err)
