@@ -15,6 +15,7 @@
 #define DV_STORE_LAYER_STORE_H
 
 #include "davit/layer.h"
+#include "store/digest_set.h"
 #include "store/store.h"
 
 #include <stdatomic.h>
@@ -80,7 +81,9 @@ int dv_layer_doom_directory(dv_store *s, const davit_digest *chain, dv_layer_doo
 
 /* What dead processes left. */
 int dv_layer_sweep(dv_store *s, davit_error **err);
-/* Layers that no lease, no layer and no image needs. dry: only count; joins the transaction that is open on this thread. */
+/* Chains of the layers that no lease and no image needs, nor any layer that one does. Only looks. */
+int dv_layer_unneeded(dv_store *s, dv_digest_set *out, davit_error **err);
+/* Removes those. dry: only count; joins the transaction that is open on this thread. */
 int dv_layer_prune(dv_store *s, bool dry, dv_layer_sweep_result *out, davit_error **err);
 
 /* What is in layers/ and belongs to nobody alive, or to no row, and rows without their directory: how often. For fsck. */

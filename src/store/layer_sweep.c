@@ -255,34 +255,59 @@ int dv_layer_sweep(dv_store *s, davit_error **err)
 
 /* --- what nobody needs ------------------------------------------------------------------------------------------------ */
 
-/* One layer that nothing needs. 1: *out and *out_bytes; 0: there is none. */
-static int find_unneeded(dv_store *s, const dv_chain_counts *images, davit_digest *out, uint64_t *out_bytes,
-                         davit_error **err)
+/* Those on top come first, so that whoever is needed can speak for what is below. */
+int dv_layer_unneeded(dv_store *s, dv_digest_set *out, davit_error **err)
+{
+    DV_AUTO(dv_chain_counts) images = {0};
+    DV_AUTO(dv_digest_set) needed = {0};
+    DV_AUTO(dv_db_tx) tx = DV_DB_TX_INIT;
+    int r = dv_db_begin(s->db, DV_DB_READ, &tx, err);
+    if (r == 0)
+        r = dv_chain_counts_fill(s, &images, err);
+    if (r < 0)
+        return r;
+    DV_AUTOPTR(dv_rows) rows = NULL;
+    r = dv_db_query(s->db,
+                    "SELECT chain, parent, chain IN (SELECT chain FROM layer_reference) FROM layer"
+                    " ORDER BY depth DESC",
+                    NULL, 0, &rows, err);
+    while (r == 0 && (r = dv_rows_next(rows, err)) == 1) {
+        davit_digest chain, parent;
+        r = dv_rows_digest(rows, 0, &chain, err);
+        if (r == 0)
+            r = dv_rows_digest(rows, 1, &parent, err);
+        if (r < 0)
+            return r;
+        bool stays = dv_rows_integer(rows, 2) || dv_digest_set_has(&images.chains, &chain, NULL) ||
+                     dv_digest_set_has(&needed, &chain, NULL);
+        if (!stays)
+            r = dv_digest_set_add(out, &chain, NULL, err);
+        else if (parent.algorithm != DAVIT_DIGEST_NONE)
+            r = dv_digest_set_add(&needed, &parent, NULL, err);
+        r = r < 0 ? r : 0;
+    }
+    return r;
+}
+
+static int disk_size_of(dv_store *s, const davit_digest *chain, uint64_t *out, davit_error **err)
 {
     DV_AUTO(dv_db_tx) tx = DV_DB_TX_INIT;
     int r = dv_db_begin(s->db, DV_DB_READ, &tx, err);
     if (r < 0)
         return r;
     DV_AUTOPTR(dv_rows) rows = NULL;
-    r = dv_db_query(s->db,
-                    "SELECT chain, disk_size FROM layer WHERE chain NOT IN (SELECT parent FROM layer)"
-                    " AND chain NOT IN (SELECT chain FROM layer_reference)",
-                    NULL, 0, &rows, err);
-    while (r == 0 && (r = dv_rows_next(rows, err)) == 1) {
-        r = dv_rows_digest(rows, 0, out, err);
-        *out_bytes = (uint64_t)dv_rows_integer(rows, 1);
-        if (r == 0 && !dv_digest_set_has(&images->chains, out, NULL))
-            return 1;
-    }
-    return r;
+    r = dv_db_query(s->db, "SELECT disk_size FROM layer WHERE chain = ?1", &DV_TEXT(chain->text), 1, &rows,
+                    err);
+    if (r == 0)
+        r = dv_rows_next(rows, err);
+    *out = r == 1 ? (uint64_t)dv_rows_integer(rows, 0) : 0;
+    return r < 0 ? r : 0;
 }
 
 int dv_layer_prune(dv_store *s, bool dry, dv_layer_sweep_result *out, davit_error **err)
 {
-    DV_AUTO(dv_chain_counts) images = {0};
+    DV_AUTO(dv_digest_set) unneeded = {0};
     DV_AUTO(dv_layer_doomed) doomed = {0};
-    davit_digest chain;
-    uint64_t bytes = 0;
     *out = (dv_layer_sweep_result){0};
     int r = dry ? 0 : dv_lease_sweep(s, NULL, err);
     if (r == 0 && !dry)
@@ -293,11 +318,16 @@ int dv_layer_prune(dv_store *s, bool dry, dv_layer_sweep_result *out, davit_erro
         DV_AUTO(dv_db_tx) tx = DV_DB_TX_INIT;
         r = dv_db_begin(s->db, DV_DB_WRITE, &tx, err);
         if (r == 0)
-            r = dv_chain_counts_fill(s, &images, err);
-        while (r == 0 && (r = find_unneeded(s, &images, &chain, &bytes, err)) == 1) {
+            r = dv_layer_unneeded(s, &unneeded, err);
+        for (uint32_t i = 0; r == 0 && i < unneeded.count; i++) {
+            davit_digest chain;
+            uint64_t bytes = 0;
+            dv_digest_set_get(&unneeded, i, &chain);
+            r = disk_size_of(s, &chain, &bytes, err);
+            if (r == 0)
+                r = dv_layer_doom(s, &chain, dry, &doomed, err);
             out->layers++;
             out->bytes += bytes;
-            r = dv_layer_doom(s, &chain, dry, &doomed, err);
         }
         if (r == 0)
             r = dv_db_commit(&tx, err);

@@ -10,6 +10,7 @@
 #include "store/db.h"
 #include "store/gc.h"
 #include "store/ingest_sweep.h"
+#include "store/layer_store.h"
 #include "store/store_private.h"
 #include "util/clock.h"
 #include "util/file.h"
@@ -17,6 +18,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -69,6 +71,7 @@ typedef struct survey {
     dv_content_graph graph;
     dv_content_marks needed, kept; /* by rows; by what prune leaves */
     blob_facts *blobs;             /* by node */
+    dv_digest_set unneeded;        /* chains of unpacked layers */
     int64_t now_s;
 } survey;
 
@@ -77,6 +80,7 @@ static void survey_clear(survey *v)
     dv_content_graph_clear(&v->graph);
     dv_content_marks_clear(&v->needed);
     dv_content_marks_clear(&v->kept);
+    dv_digest_set_clear(&v->unneeded);
     free(v->blobs);
 }
 DV_DEFINE_AUTO(survey, survey_clear)
@@ -243,8 +247,18 @@ static void count_database(survey *v)
             count_stat(v, DAVIT_USAGE_DATABASE, &st, false);
 }
 
+/* By the name of a layer's directory: what prune would remove. */
+static bool is_unneeded(const survey *v, const char *name)
+{
+    char text[DAVIT_DIGEST_TEXT_MAX];
+    davit_digest chain;
+    int n = snprintf(text, sizeof(text), "sha256:%s", name);
+    return n > 0 && (size_t)n < sizeof(text) && davit_digest_parse(text, &chain, NULL) == 0 &&
+           dv_digest_set_has(&v->unneeded, &chain, NULL);
+}
+
 /* Takes dirfd over. Files that go away meanwhile, and what may not be read, do not count. */
-static void count_tree(survey *v, int dirfd, unsigned depth)
+static void count_tree(survey *v, int dirfd, unsigned depth, bool reclaimable)
 {
     DIR *dir = fdopendir(dirfd);
     if (!dir) {
@@ -257,12 +271,13 @@ static void count_tree(survey *v, int dirfd, unsigned depth)
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
             fstatat(dirfd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             continue;
-        count_stat(v, DAVIT_USAGE_UNPACKED, &st, false);
+        bool goes = depth == 0 ? is_unneeded(v, entry->d_name) : reclaimable;
+        count_stat(v, DAVIT_USAGE_UNPACKED, &st, goes);
         int below = S_ISDIR(st.st_mode) && depth < TREE_DEPTH_MAX
                         ? openat(dirfd, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
                         : -1;
         if (below >= 0)
-            count_tree(v, below, depth + 1);
+            count_tree(v, below, depth + 1, goes);
     }
     closedir(dir);
 }
@@ -271,7 +286,7 @@ static void count_unpacked(survey *v)
 {
     int dirfd = openat(v->store->dirfd, "layers", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (dirfd >= 0)
-        count_tree(v, dirfd, 0);
+        count_tree(v, dirfd, 0, /* reclaimable= */ false);
 }
 
 static int list_images(davit_store *store, davit_usage *u, davit_error **err)
@@ -300,6 +315,8 @@ int davit_store_get_usage(davit_store *store, davit_usage **out, davit_error **e
         r = survey_blobs(&v, err);
     if (r == 0)
         r = dv_ingest_walk(s, v.now_s, add_ingest, &v, err);
+    if (r == 0)
+        r = dv_layer_unneeded(s, &v.unneeded, err);
     if (r < 0)
         return r;
     count_database(&v);

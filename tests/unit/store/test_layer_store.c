@@ -515,6 +515,11 @@ static void prune__spares_what_is_held_and_takes_the_rest_with_its_blob(void **s
     davit_layer_free(b);
     davit_layer_free(a);
     davit_layer_store_free(leaver);
+    davit_usage *usage = NULL;
+    assert_int_equal(davit_store_get_usage(outer(f), &usage, NULL), 0);
+    const davit_usage_part *unpacked = davit_usage_get_part(usage, DAVIT_USAGE_UNPACKED);
+    assert_true(unpacked->reclaimable > 0 && unpacked->reclaimable < unpacked->size);
+    davit_usage_free(usage);
     davit_reclaimed would = prune(f, DAVIT_PRUNE_DRY_RUN);
     assert_int_equal(would.layers, 1);
     assert_int_equal(would.blobs, 1);
