@@ -6,7 +6,8 @@
  * counts. Runs alternate, the least CPU time of each counts. Prints MB/s of output and the ratio; exits 1 when results differ.
  * Links the static libraries, not the public one, because the step is internal (build/ is the build directory):
  *     cc -std=gnu17 -D_GNU_SOURCE -O2 -Iinclude -Isrc -o bench_inflate bench/bench_inflate.c build/src/archive/libarchive.a \
- *        build/src/util/libutil.a -lisal -lzstd -llzma -lbz2 -ljansson -lz */
+ *        build/src/util/libutil.a -lisal -lzstd -llzma -lbz2 -ljansson -lz -lcrypto -pthread
+ * bench/run does that (its row inflate). */
 #include "archive/compress.h"
 
 #include <stdio.h>
