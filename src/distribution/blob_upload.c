@@ -19,6 +19,8 @@
 
 #define HASH_PIECE (1u << 20)
 #define PIPE_PIECE (256u << 10)
+#define PIPE_AHEAD \
+    (4u << 20) /* a pipe that ends within is sent with its length, which every registry takes */
 #define PIPE_WAIT_MS 100
 
 int dv_file_digest(int fd, const char *what, davit_digest_algorithm algorithm, davit_digest *out,
@@ -136,16 +138,23 @@ typedef struct upload {
     davit_error *err;
 } upload;
 
+static int check_expected(const davit_digest *expected, const davit_digest *actual, davit_error **err)
+{
+    if (!expected || davit_digest_equal(expected, actual))
+        return 0;
+    return dv_error_set(err, DAVIT_EDIGEST, "what was to be sent is %s and not %s", actual->text,
+                        expected->text);
+}
+
 /* Threads: loop. */
 static int on_digest(void *user, davit_digest *out, davit_error **err)
 {
     upload *u = user;
     dv_hash_final(u->pipe->hash, &u->learnt);
-    if (u->expected && !davit_digest_equal(u->expected, &u->learnt))
-        return dv_error_set(err, DAVIT_EDIGEST, "what was to be sent is %s and not %s", u->learnt.text,
-                            u->expected->text);
-    *out = u->learnt;
-    return 0;
+    int r = check_expected(u->expected, &u->learnt, err);
+    if (r == 0)
+        *out = u->learnt;
+    return r;
 }
 
 static void on_done(void *user, int r, uint64_t size, davit_error *err)
@@ -265,25 +274,77 @@ int dv_blob_upload_file(dv_registry *reg, int fd, const davit_digest *digest, ui
     return r < 0 ? dv_error_wrap(err, r, "blob %s", digest->text) : 0;
 }
 
+/* The beginning of a pipe, by the calling thread. *out_ended: that was all of it. */
+static int read_ahead(davit_client *client, int fd, unsigned char *into, size_t *out_size, bool *out_ended,
+                      davit_error **err)
+{
+    size_t at = 0;
+    *out_ended = false;
+    while (at < PIPE_AHEAD && !*out_ended) {
+        struct pollfd ready = {.fd = fd, .events = POLLIN};
+        int r = dv_client_check_cancelled(client, err);
+        if (r < 0)
+            return r;
+        if (poll(&ready, 1, PIPE_WAIT_MS) <= 0)
+            continue;
+        ssize_t n = read(fd, into + at, PIPE_AHEAD - at);
+        if (n < 0 && errno != EINTR && errno != EAGAIN)
+            return dv_error_file(err, errno, "cannot read what is to be sent");
+        *out_ended = n == 0;
+        at += n > 0 ? (size_t)n : 0;
+    }
+    *out_size = at;
+    return 0;
+}
+
+static int upload_short(dv_registry *reg, const void *bytes, size_t size, const davit_digest *expected,
+                        davit_digest *out_digest, uint64_t *out_size, davit_error **err)
+{
+    davit_digest digest;
+    int r = davit_digest_of(expected ? expected->algorithm : DAVIT_SHA256, bytes, size, &digest, err);
+    if (r == 0)
+        r = check_expected(expected, &digest, err);
+    if (r == 0)
+        r = has_blob(reg, &digest, size, err);
+    if (r == 0)
+        r = dv_v2_upload_bytes(reg, &digest, bytes, size, err);
+    if (r < 0)
+        return r;
+    *out_digest = digest;
+    *out_size = size;
+    return 0;
+}
+
 int dv_blob_upload_stream(dv_registry *reg, int fd, const davit_digest *expected, davit_digest *out_digest,
                           uint64_t *out_size, davit_error **err)
 {
     davit_client *client = reg->client;
+    DV_AUTOFREE unsigned char *piece = malloc(PIPE_AHEAD);
+    size_t ahead = 0;
+    bool ended;
+    int r = piece ? read_ahead(client, fd, piece, &ahead, &ended, err) : dv_error_oom(err);
+    if (r < 0)
+        return r;
+    if (ended)
+        return upload_short(reg, piece, ahead, expected, out_digest, out_size, err);
     DV_AUTOPTR(dv_hash) hash = dv_hash_new(expected ? expected->algorithm : DAVIT_SHA256);
-    DV_AUTOFREE unsigned char *piece = malloc(PIPE_PIECE);
     dv_queue *queue = dv_queue_new();
     pipe_body p = {.body = {.size = DAVIT_SIZE_UNKNOWN, .read = pipe_read},
                    .client = client,
                    .fd = fd,
                    .hash = hash,
                    .piece = piece,
+                   .piece_size = ahead,
                    .work.run = pipe_fetch,
                    .done.run = pipe_fetched,
                    .queue = queue};
     upload u = {.registry = reg, .expected = expected, .body = &p.body, .pipe = &p, .queue = queue};
-    int r = hash && piece && queue ? 0 : dv_error_oom(err);
-    if (r == 0)
+    if (hash && queue) {
+        dv_hash_update(hash, piece, ahead);
         r = run_upload(&u, err);
+    } else {
+        r = dv_error_oom(err);
+    }
     dv_queue_free(queue);
     if (r < 0)
         return r;

@@ -18,7 +18,8 @@ int dv_blob_upload_file(dv_registry *reg, int fd, const davit_digest *digest, ui
                         davit_error **err);
 
 /*
- * Whatever fd gives until its end, sent as it comes. expected: NULL, or the digest that it must have for the registry to keep it
+ * Whatever fd gives until its end, sent as it comes; 4 MiB are read first, and if that is all it goes as a whole, unless the registry has
+ * it. expected: NULL, or the digest that it must have for the registry to keep it
  * (DAVIT_EDIGEST). fd is borrowed, and is read on a worker.
  */
 int dv_blob_upload_stream(dv_registry *reg, int fd, const davit_digest *expected, davit_digest *out_digest,
