@@ -32,7 +32,7 @@ static void format(const dv_index_edit *e, dv_buf *out)
 }
 
 /* The way of writing that gives the bytes it came from; if none does, the nearest. */
-static void learn_style(dv_index_edit *e, const char *bytes, size_t size)
+static int learn_style(dv_index_edit *e, const char *bytes, size_t size, davit_error **err)
 {
     const char *line = memchr(bytes, '\n', size);
     size_t indent = 0;
@@ -43,7 +43,10 @@ static void learn_style(dv_index_edit *e, const char *bytes, size_t size)
     DV_AUTO(dv_buf) again = DV_BUF_INIT(2 * (size_t)DAVIT_MANIFEST_MAX);
     e->html_safe = true;
     format(e, &again);
+    if (again.failed == DAVIT_ENOMEM)
+        return dv_error_oom(err);
     e->html_safe = !again.failed && again.size == size && memcmp(again.data, bytes, size) == 0;
+    return 0;
 }
 
 /* --- the document -------------------------------------------------------------------------------------- */
@@ -91,8 +94,9 @@ int dv_index_edit_new(const davit_manifest *index, dv_index_edit **out, davit_er
     e->media_type = index ? davit_manifest_media_type(index) : DV_MEDIA_TYPE_OCI_INDEX;
     e->html_safe = true;
     if (index)
-        learn_style(e, index->bytes, index->size);
-    r = own_entries(e, err);
+        r = learn_style(e, index->bytes, index->size, err);
+    if (r == 0)
+        r = own_entries(e, err);
     if (r == 0)
         *out = DV_STEAL(e);
     return r;
