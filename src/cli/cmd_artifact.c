@@ -79,13 +79,21 @@ static int pull(dv_cli *cli, const values *v, char **arguments, size_t count, da
     return dv_cli_name_error(err, r, arguments[0]);
 }
 
-static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_error **err)
+static int choose(dv_cli *cli, const values *v, char **arguments, size_t count, davit_error **err)
 {
     if (dv_str_equal(arguments[0], "push"))
-        return push(cli, flags, arguments + 1, count - 1, err);
+        return push(cli, v, arguments + 1, count - 1, err);
     if (dv_str_equal(arguments[0], "pull"))
-        return pull(cli, flags, arguments + 1, count - 1, err);
+        return pull(cli, v, arguments + 1, count - 1, err);
     return dv_cli_usage(cli, err, "artifact: '%s' is neither push nor pull", arguments[0]);
+}
+
+static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_error **err)
+{
+    values *v = flags;
+    int r = choose(cli, v, arguments, count, err);
+    free(v->annotations.items);
+    return r;
 }
 
 static const dv_option options[] = {

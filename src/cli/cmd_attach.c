@@ -10,9 +10,8 @@ typedef struct values {
     davit_platform platform;
 } values;
 
-static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_error **err)
+static int attach(dv_cli *cli, const values *v, char **arguments, size_t count, davit_error **err)
 {
-    const values *v = flags;
     DV_AUTOPTR(davit_reference) ref = NULL;
     DV_AUTO(dv_artifact_args) args = DV_ARTIFACT_ARGS_INIT;
     davit_artifact_options options = DAVIT_ARTIFACT_OPTIONS_INIT;
@@ -35,6 +34,14 @@ static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_e
     if (r == 0)
         r = davit_artifact_attach(cli->client, ref, &options, &digest, err);
     return r < 0 ? dv_cli_name_error(err, r, arguments[0]) : dv_print_digest(cli, &digest);
+}
+
+static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_error **err)
+{
+    values *v = flags;
+    int r = attach(cli, v, arguments, count, err);
+    free(v->annotations.items);
+    return r;
 }
 
 static const dv_option options[] = {

@@ -131,9 +131,8 @@ static int remove_entries(dv_cli *cli, char **arguments, size_t count, davit_err
     return r < 0 ? dv_cli_name_error(err, r, arguments[0]) : dv_print_digest(cli, &digest);
 }
 
-static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_error **err)
+static int choose(dv_cli *cli, const values *v, char **arguments, size_t count, davit_error **err)
 {
-    const values *v = flags;
     bool create = dv_str_equal(arguments[0], "create"), add = dv_str_equal(arguments[0], "add");
     if (!create && !add && !dv_str_equal(arguments[0], "remove"))
         return dv_cli_usage(cli, err, "index: '%s' is none of create, add and remove", arguments[0]);
@@ -143,6 +142,14 @@ static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_e
         return dv_cli_usage(cli, err, "--annotation is for index create");
     return create || add ? create_or_add(cli, v, create, arguments + 1, count - 1, err)
                          : remove_entries(cli, arguments + 1, count - 1, err);
+}
+
+static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_error **err)
+{
+    values *v = flags;
+    int r = choose(cli, v, arguments, count, err);
+    free(v->annotations.items);
+    return r;
 }
 
 static const dv_option options[] = {
