@@ -45,13 +45,13 @@ int dv_file_digest(int fd, const char *what, davit_digest_algorithm algorithm, d
     return 0;
 }
 
-/* --- a pipe as a body ------------------------------------------------------------------------------------------------ */
+/* --- a descriptor as a body ------------------------------------------------------------------------------------------------ */
 
 /*
  * States: idle; fetching (a worker has the piece); the piece holds bytes from `used` on; ended. What was read is gone, so it does not
  * seek.
  */
-typedef struct pipe_body {
+typedef struct fd_body {
     dv_body body;
     davit_client *client;
     int fd;
@@ -64,12 +64,12 @@ typedef struct pipe_body {
     bool fetching, ended, closed;
     dv_node idle; /* pushed when it was closed and the worker is back */
     dv_queue *queue;
-} pipe_body;
+} fd_body;
 
 /* Threads: worker. */
-static void pipe_fetch(dv_work *work)
+static void fd_fetch(dv_work *work)
 {
-    pipe_body *p = (pipe_body *)((char *)work - offsetof(pipe_body, work));
+    fd_body *p = (fd_body *)((char *)work - offsetof(fd_body, work));
     struct pollfd ready = {.fd = p->fd, .events = POLLIN};
     p->piece_size = p->used = 0;
     if (poll(&ready, 1, PIPE_WAIT_MS) > 0) {
@@ -84,9 +84,9 @@ static void pipe_fetch(dv_work *work)
 }
 
 /* Threads: loop. */
-static void pipe_fetched(dv_task *task)
+static void fd_fetched(dv_task *task)
 {
-    pipe_body *p = (pipe_body *)((char *)task - offsetof(pipe_body, done));
+    fd_body *p = (fd_body *)((char *)task - offsetof(fd_body, done));
     p->fetching = false;
     if (p->closed)
         dv_queue_push(p->queue, &p->idle);
@@ -98,9 +98,9 @@ static void pipe_fetched(dv_task *task)
     }
 }
 
-static int64_t pipe_read(dv_body *b, void *into, size_t max, davit_error **err)
+static int64_t fd_read(dv_body *b, void *into, size_t max, davit_error **err)
 {
-    pipe_body *p = (pipe_body *)b;
+    fd_body *p = (fd_body *)b;
     if (p->fetching)
         return DV_BODY_LATER;
     if (p->failed)
@@ -129,7 +129,7 @@ typedef struct upload {
     const davit_digest *expected;
     dv_body *body;
     dv_file_body *file; /* what body is, or NULL */
-    pipe_body *pipe;    /* the same */
+    fd_body *pipe;      /* the same */
     dv_task release;
     dv_upload *upload;
     davit_digest learnt;
@@ -329,15 +329,15 @@ int dv_blob_upload_stream(dv_registry *reg, int fd, const davit_digest *expected
         return upload_short(reg, piece, ahead, expected, out_digest, out_size, err);
     DV_AUTOPTR(dv_hash) hash = dv_hash_new(expected ? expected->algorithm : DAVIT_SHA256);
     dv_queue *queue = dv_queue_new();
-    pipe_body p = {.body = {.size = DAVIT_SIZE_UNKNOWN, .read = pipe_read},
-                   .client = client,
-                   .fd = fd,
-                   .hash = hash,
-                   .piece = piece,
-                   .piece_size = ahead,
-                   .work.run = pipe_fetch,
-                   .done.run = pipe_fetched,
-                   .queue = queue};
+    fd_body p = {.body = {.size = DAVIT_SIZE_UNKNOWN, .read = fd_read},
+                 .client = client,
+                 .fd = fd,
+                 .hash = hash,
+                 .piece = piece,
+                 .piece_size = ahead,
+                 .work.run = fd_fetch,
+                 .done.run = fd_fetched,
+                 .queue = queue};
     upload u = {.registry = reg, .expected = expected, .body = &p.body, .pipe = &p, .queue = queue};
     if (hash && queue) {
         dv_hash_update(hash, piece, ahead);
