@@ -525,6 +525,33 @@ static void upload__a_location_on_another_origin_gets_no_credentials(void **stat
     assert_int_equal(script_count(f->two, "", "X-Key"), 0);
 }
 
+/* threat A5: a registry behind a proxy that ends TLS says http; the bytes stay on TLS. Another host over http gets nothing. */
+static void upload__a_plain_location_is_upgraded_or_refused(void **state)
+{
+    fixture *f = *state;
+    davit_error *err = NULL;
+    davit_digest digest;
+    char line[96];
+    f->one = script_start_tls(
+        ROWS({.request = "PUT /u?s=1&digest=", .over = SCRIPT_OVER_TLS, .status = 201},
+             {.request = "POST /v2/other/", .status = 202, .headers = "Location: http://localhost:1/u\r\n"}),
+        0);
+    snprintf(line, sizeof(line), "Location: http://%s/u?s=1\r\n", script_host(f->one));
+    script_add(
+        f->one,
+        &(script_row){.request = "POST /v2/app/", .over = SCRIPT_OVER_TLS, .status = 202, .headers = line});
+    f->registry = open_at(f, f->one, "https", "/", false);
+    assert_int_equal(davit_digest_of(DAVIT_SHA256, "hello", 5, &digest, NULL), 0);
+    assert_ok(dv_v2_upload_bytes(f->registry, &digest, "hello", 5, &err));
+    assert_int_equal(script_count(f->one, "TLS PUT /u?s=1&digest=", NULL), 1);
+    assert_int_equal(script_count(f->one, "PUT", NULL), 0);
+    free(f->registry->path);
+    f->registry->path = dv_strdup("other");
+    assert_int_equal(dv_v2_upload_bytes(f->registry, &digest, "hello", 5, &err), DAVIT_EPROTOCOL);
+    assert_non_null(strstr(davit_error_message(err), "from https to http on localhost refused"));
+    davit_error_free(err);
+}
+
 static void upload__locations_in_every_form(void **state)
 {
     static const char *const rows[][2] = {
@@ -941,6 +968,7 @@ int main(void)
         client_test(upload__headers_and_bytes),
         client_test(upload__a_401_in_the_middle),
         client_test(upload__a_location_on_another_origin_gets_no_credentials),
+        client_test(upload__a_plain_location_is_upgraded_or_refused),
         client_test(upload__locations_in_every_form),
         client_test(upload__goes_on_with_an_old_session),
         client_test(upload__what_failed_can_be_gone_on_with),
