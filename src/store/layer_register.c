@@ -65,8 +65,9 @@ static void registration_clear(registration *g)
                     davit_error_message(why));
     }
     if (g->parent && atomic_load(&g->parent->held)) {
+        /* A parent that nobody held before was there all the same: that a layer on it failed is no reason to remove it. */
         DV_AUTOPTR(davit_error) why = NULL;
-        if (davit_layer_release(g->parent, NULL, &why) < 0)
+        if (dv_lease_drop_layer(g->layers->lease, &g->parent->info.chain_id, &why) < 0)
             dv_warn("%s", davit_error_message(why));
     }
     davit_layer_free(g->parent);

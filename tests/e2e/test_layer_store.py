@@ -56,7 +56,8 @@ class LayerTool:
 
 @pytest.fixture
 def tool(davit):
-    return LayerTool(davit)
+    yield LayerTool(davit)
+    subprocess.run(["rm", "-rf", davit.store.path], check=True)     # deeper than pytest can remove
 
 
 def merged(directories, where, options):

@@ -248,6 +248,23 @@ static void register__a_failure_leaves_no_trace(void **state)
     davit_layer_store_free(layers);
 }
 
+static void register__a_failure_spares_a_parent_that_nobody_holds(void **state)
+{
+    fixture *f = *state;
+    davit_layer_store *layers = open_layers(f);
+    davit_layer *low = add_layer(layers, TAR("a=1"), NULL), *layer = NULL;
+    davit_digest parent = chain_of(low);
+    DV_AUTO(dv_buf) escaping = TAR("../b=1");
+    DV_AUTOPTR(davit_error) err = NULL;
+    davit_layer_free(low);
+    davit_layer_store_free(layers);
+    layers = open_layers(f);
+    assert_int_equal(try_register(layers, &escaping, &parent, &layer, &err), DAVIT_EFORMAT);
+    assert_int_equal(number(f, "SELECT count(*) FROM layer_reference"), 0);
+    assert_int_equal(count_layers(f), 1);
+    davit_layer_store_free(layers);
+}
+
 static void register__a_blob_of_the_store_is_checked_and_kept(void **state)
 {
     fixture *f = *state;
@@ -692,6 +709,7 @@ int main(void)
         store_test(register__the_126th_layer_is_too_deep),
         store_test(register__what_is_there_already_is_returned),
         store_test(register__a_failure_leaves_no_trace),
+        store_test(register__a_failure_spares_a_parent_that_nobody_holds),
         store_test(register__a_blob_of_the_store_is_checked_and_kept),
         store_test(get__is_a_new_reference),
         store_test(release__the_last_reference_removes_upwards),
