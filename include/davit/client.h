@@ -56,7 +56,7 @@ typedef struct davit_client_options {
     struct davit_service *service;
     /** Asked before all credential files, copied; the client releases it. davit_client_free() ends it. */
     const struct davit_credential_store *credential_store;
-    uint32_t max_concurrent_uploads; /**< 5 */
+    uint32_t max_concurrent_uploads; /**< 0: 5 large ones, 16 small ones; a number: at most that of both */
     uint32_t helper_timeout_ms;      /**< 30 000, for all that a credential helper does for one question */
 } davit_client_options;
 

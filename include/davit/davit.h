@@ -18,6 +18,7 @@
 #include <davit/platform.h>
 #include <davit/progress.h>
 #include <davit/pull.h>
+#include <davit/push.h>
 #include <davit/reference.h>
 #include <davit/registry.h>
 #include <davit/save.h>

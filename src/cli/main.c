@@ -27,17 +27,23 @@
 
 /* In the order of help. */
 static const dv_command *const commands[] = {
-    &dv_command_pull,      &dv_command_unpack,  &dv_command_export,
-    &dv_command_images,    &dv_command_inspect, &dv_command_history,
-    &dv_command_tag,       &dv_command_rmi,     &dv_command_df,
-    &dv_command_prune,     &dv_command_save,    &dv_command_load,
-    &dv_command_fsck,      &dv_command_tags,    &dv_command_catalog,
-    &dv_command_manifest,  &dv_command_config,  &dv_command_digest,
-    &dv_command_blob,      &dv_command_copy,    &dv_command_delete,
-    &dv_command_referrers, &dv_command_attach,  &dv_command_artifact,
-    &dv_command_index,     &dv_command_ping,    &dv_command_login,
-    &dv_command_logout,    &dv_command_search,  &dv_command_info,
-    &dv_command_version,   &dv_command_help,    NULL,
+    &dv_command_pull,      &dv_command_push,
+    &dv_command_unpack,    &dv_command_export,
+    &dv_command_images,    &dv_command_inspect,
+    &dv_command_history,   &dv_command_tag,
+    &dv_command_rmi,       &dv_command_df,
+    &dv_command_prune,     &dv_command_save,
+    &dv_command_load,      &dv_command_fsck,
+    &dv_command_tags,      &dv_command_catalog,
+    &dv_command_manifest,  &dv_command_config,
+    &dv_command_digest,    &dv_command_blob,
+    &dv_command_copy,      &dv_command_delete,
+    &dv_command_referrers, &dv_command_attach,
+    &dv_command_artifact,  &dv_command_index,
+    &dv_command_ping,      &dv_command_login,
+    &dv_command_logout,    &dv_command_search,
+    &dv_command_info,      &dv_command_version,
+    &dv_command_help,      NULL,
 };
 
 static mode_t prepare_process(void)

@@ -59,9 +59,9 @@ static size_t next_asked(const dv_endpoints *endpoints, size_t i, dv_ask_by by)
     return i;
 }
 
-int dv_endpoint_loop_over(davit_client *c, const dv_endpoints *endpoints, const davit_reference *ref,
-                          dv_ask_by by, const davit_auth_config *credentials, dv_ask_fn *ask, void *user,
-                          davit_error **err)
+static int loop(davit_client *c, const dv_endpoints *endpoints, const davit_reference *ref, dv_ask_by by,
+                bool translated, const davit_auth_config *credentials, dv_ask_fn *ask, void *user,
+                davit_error **err)
 {
     DV_AUTO(dv_buf) causes = DV_BUF_INIT(CAUSES_MAX);
     for (size_t i = next_asked(endpoints, 0, by), next; i < endpoints->count; i = next) {
@@ -75,10 +75,30 @@ int dv_endpoint_loop_over(davit_client *c, const dv_endpoints *endpoints, const 
             note_cause(&causes, endpoint, why);
             continue;
         }
-        r = dv_fallback_translate(&why, ref);
+        if (translated)
+            r = dv_fallback_translate(&why, ref);
         return dv_error_move(err, &why, add_causes(&why, r, &causes));
     }
-    return dv_error_set(err, DAVIT_ENOTFOUND, "no endpoints found for %s", davit_reference_familiar(ref));
+    return dv_error_set(err, DAVIT_ENOTFOUND, "no endpoints found for %s",
+                        translated ? davit_reference_familiar(ref) : davit_reference_name(ref));
+}
+
+int dv_endpoint_loop_over(davit_client *c, const dv_endpoints *endpoints, const davit_reference *ref,
+                          dv_ask_by by, const davit_auth_config *credentials, dv_ask_fn *ask, void *user,
+                          davit_error **err)
+{
+    return loop(c, endpoints, ref, by, /* translated= */ true, credentials, ask, user, err);
+}
+
+int dv_endpoint_loop_push(davit_client *c, const davit_reference *ref, const davit_auth_config *credentials,
+                          dv_ask_fn *ask, void *user, davit_error **err)
+{
+    DV_AUTO(dv_endpoints) endpoints = DV_ENDPOINTS_INIT;
+    DV_AUTOPTR(dv_service_config) config = dv_service_snapshot(c->service);
+    int r = dv_endpoints_for_push(config, davit_reference_domain(ref), &endpoints, err);
+    return r < 0 ? r
+                 : loop(c, &endpoints, ref, DV_ASK_BY_TAG, /* translated= */ false, credentials, ask, user,
+                        err);
 }
 
 int dv_endpoint_loop(davit_client *c, const davit_reference *ref, dv_ask_by by,

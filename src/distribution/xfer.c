@@ -4,6 +4,7 @@
  * Leaves to others: how a blob is fetched (xfer_download.c).
  */
 #include "distribution/xfer_private.h"
+#include "distribution/xfer_upload_private.h"
 #include "util/clock.h"
 #include "util/log.h"
 
@@ -373,28 +374,43 @@ void dv_watches_detach(dv_transfers *t, dv_watch *watches, size_t count)
 static void transfers_free(void *extension)
 {
     dv_transfers *t = extension;
-    if (t)
+    if (t) {
         dv_store_unref(t->store);
+        dv_uploads_free(t->uploads);
+    }
     free(t);
 }
 
 static int transfers_new(davit_client *c, void **out, davit_error **err)
 {
-    if (!c->store_dir)
-        return dv_error_set(err, DAVIT_EINVAL, "this client has no store");
     dv_transfers *t = dv_new(dv_transfers);
     if (!t)
         return dv_error_oom(err);
     t->client = c;
     t->waiting_last = &t->waiting;
-    unsigned flags = c->flags & DAVIT_CLIENT_STORE_READ_ONLY ? DV_STORE_READ_ONLY : DV_STORE_CREATE;
-    int r = dv_store_open(c->store_dir, flags, &t->store, err);
-    if (r < 0) {
+    t->uploads = dv_uploads_new(c);
+    if (!t->uploads) {
         transfers_free(t);
-        return r;
+        return dv_error_oom(err);
     }
     *out = t;
     return 0;
+}
+
+/* Several threads may be the first: one store stays. */
+static int open_store(dv_transfers *t, davit_error **err)
+{
+    davit_client *c = t->client;
+    dv_store *made = NULL, *none = NULL;
+    if (t->store)
+        return 0;
+    if (!c->store_dir)
+        return dv_error_set(err, DAVIT_EINVAL, "this client has no store");
+    unsigned flags = c->flags & DAVIT_CLIENT_STORE_READ_ONLY ? DV_STORE_READ_ONLY : DV_STORE_CREATE;
+    int r = dv_store_open(c->store_dir, flags, &made, err);
+    if (r == 0 && !atomic_compare_exchange_strong(&t->store, &none, made))
+        dv_store_unref(made);
+    return r;
 }
 
 int dv_transfers_get(davit_client *c, dv_transfers **out, davit_error **err)
@@ -402,7 +418,18 @@ int dv_transfers_get(davit_client *c, dv_transfers **out, davit_error **err)
     void *extension = NULL;
     int r = dv_client_extension(c, transfers_new, transfers_free, &extension, err);
     if (r == 0)
+        r = open_store(extension, err);
+    if (r == 0)
         *out = extension;
+    return r;
+}
+
+int dv_uploads_get(davit_client *c, dv_uploads **out, davit_error **err)
+{
+    void *extension = NULL;
+    int r = dv_client_extension(c, transfers_new, transfers_free, &extension, err);
+    if (r == 0)
+        *out = ((dv_transfers *)extension)->uploads;
     return r;
 }
 

@@ -3,12 +3,14 @@
 #define DV_DISTRIBUTION_XFER_PRIVATE_H
 
 #include "distribution/xfer.h"
+#include "distribution/xfer_upload.h"
 
 typedef struct dv_download dv_download;
 
 struct dv_transfers {
     davit_client *client;
-    dv_store *store;
+    _Atomic(dv_store *) store; /* NULL until somebody needs it */
+    dv_uploads *uploads;
     dv_xfer *active;                  /* all that have not ended */
     dv_xfer *waiting, **waiting_last; /* no slot yet, first come first served */
     unsigned small_running, large_running;

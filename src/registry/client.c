@@ -16,7 +16,6 @@
 #define STALL_TIMEOUT_MS 30000
 #define MIN_RATE 1024
 #define DOWNLOAD_ATTEMPTS 5
-#define UPLOADS 5
 #define RETRY_DELAY_MS 500
 #define RETRY_DELAY_MAX_MS 10000
 #define RETRY_AFTER_MAX_S 60
@@ -54,7 +53,7 @@ static void set_limits(davit_client *c, const davit_client_options *o)
         .retry_after_max_s = or_default(o->retry_after_max_s, RETRY_AFTER_MAX_S),
     };
     c->downloads = or_default(o->max_concurrent_downloads, c->config.max_concurrent_downloads);
-    c->uploads = or_default(or_default(o->max_concurrent_uploads, c->config.max_concurrent_uploads), UPLOADS);
+    c->uploads = or_default(o->max_concurrent_uploads, c->config.max_concurrent_uploads);
 }
 
 /* Headers that we write ourselves or that would change what a request means (threats A4). */

@@ -37,7 +37,7 @@ struct davit_client {
     dv_workpool *pool;
     dv_retry_policy retry;
     uint32_t downloads; /* the user's number, 0: none given */
-    uint32_t uploads;   /* at once */
+    uint32_t uploads;   /* likewise */
     uint32_t flags;
     dv_daemon_config config; /* the configuration file */
     dv_setting_rows noted;   /* for davit_client_settings() */

@@ -9,6 +9,11 @@
 
 static int new_authorizer(dv_registry *reg, const davit_auth_config *credentials, davit_error **err)
 {
+    int r = dv_hmac_key(credentials, reg->hmac_key, err);
+    if (r < 0)
+        return r;
+    reg->has_auth_info = credentials && (dv_auth_config_has_password(credentials) ||
+                                         dv_auth_config_has_registry_token(credentials));
     return dv_authorizer_new(
         &(dv_authorizer_options){
             .origin = &reg->endpoint.url,

@@ -7,22 +7,25 @@
 #define DV_REGISTRY_REGISTRY_H
 
 #include "auth/authorizer.h"
+#include "auth/hmac_key.h"
 #include "registry/client.h"
 
 typedef struct dv_token_fetch dv_token_fetch;
 
 typedef struct dv_registry {
     davit_client *client;
-    dv_endpoint endpoint;      /* a copy */
-    char *domain;              /* of the reference, for messages and scopes */
-    char *path;                /* repository path; "" for none */
-    char *scope;               /* of its requests: "repository:<path>:pull" */
-    dv_authorizer *authorizer; /* loop thread from the first call on */
-    dv_host *host;             /* set by the first call */
-    dv_token_fetch *fetches;   /* token requests under way */
-    bool challenged;           /* has been asked for credentials */
-    bool authorized;           /* has answered a request that carried an Authorization, and not with 401 */
-    bool plain;                /* was last spoken to over plain HTTP */
+    dv_endpoint endpoint;           /* a copy */
+    char *domain;                   /* of the reference, for messages and scopes */
+    char *path;                     /* repository path; "" for none */
+    char hmac_key[DV_HMAC_KEY_MAX]; /* of its credentials, "" without any (push.md 5) */
+    bool has_auth_info;             /* user and password, or a registry token */
+    char *scope;                    /* of its requests: "repository:<path>:pull" */
+    dv_authorizer *authorizer;      /* loop thread from the first call on */
+    dv_host *host;                  /* set by the first call */
+    dv_token_fetch *fetches;        /* token requests under way */
+    bool challenged;                /* has been asked for credentials */
+    bool authorized; /* has answered a request that carried an Authorization, and not with 401 */
+    bool plain;      /* was last spoken to over plain HTTP */
 } dv_registry;
 
 /*

@@ -35,12 +35,13 @@ class DockerRegistry:
     auth: None, "htpasswd" (users) or a running TokenServer. authority: a tls.Authority or a tls.Pair
     for TLS. client_ca: a file; who has no certificate of that CA is refused in the handshake.
     address: where it listens. data: another registry's, to serve the same images. delete: whether
-    manifests and blobs may be deleted.
+    manifests and blobs may be deleted. readonly: nothing can be changed.
     """
 
     def __init__(self, directory, auth=None, users=None, authority=None, client_ca=None,
-                 address="127.0.0.1", data=None, delete=True):
+                 address="127.0.0.1", data=None, delete=True, readonly=False):
         self.client_ca, self.address, self.delete = client_ca, address, delete
+        self.readonly = readonly
         self.dir = Path(tempfile.mkdtemp(dir=directory, prefix="registry-"))
         self.auth, self.users, self.authority = auth, users or {}, authority
         self.log_path = self.dir / "log"
@@ -52,7 +53,8 @@ class DockerRegistry:
             "log": {"level": "info", "accesslog": {"disabled": False}},
             "storage": {"filesystem": {"rootdirectory": str(self.data)},
                         "delete": {"enabled": self.delete},
-                        "maintenance": {"uploadpurging": {"enabled": False}}},
+                        "maintenance": {"uploadpurging": {"enabled": False},
+                                        "readonly": {"enabled": self.readonly}}},
             "http": {"addr": f"{self.address}:0", "secret": "tests"},
         }
         if self.authority:
