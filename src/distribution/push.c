@@ -56,11 +56,10 @@ void dv_push_tell(const dv_push *p, const char *id, const char *action, const dv
 
 /* --- tags ---------------------------------------------------------------------------------------------------------- */
 
-/* What goes: the rows of the tags, in the order of their texts. */
-typedef struct question {
-    dv_push *push;
-    const dv_reference_rows *rows;
-} question;
+/* What goes of the store: the rows of the tags, in the order of their texts. */
+typedef struct stored {
+    dv_reference_rows rows;
+} stored;
 
 static int push_row(dv_push *p, dv_registry *reg, const dv_reference_row *row, davit_error **err)
 {
@@ -74,16 +73,12 @@ static int push_row(dv_push *p, dv_registry *reg, const dv_reference_row *row, d
     return r;
 }
 
-static int ask(dv_registry *reg, void *user, davit_error **err)
+static int push_rows(dv_push *p, dv_registry *reg, void *user, davit_error **err)
 {
-    question *q = user;
-    dv_push *p = q->push;
-    free(DV_STEAL(p->done));
-    p->done_count = 0;
-    p->result = (davit_push_result){0};
-    int r = dv_registry_set_actions(reg, "push,pull", err);
-    for (size_t i = 0; r == 0 && i < q->rows->count; i++)
-        r = push_row(p, reg, &q->rows->items[i], err);
+    const stored *s = user;
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < s->rows.count; i++)
+        r = push_row(p, reg, &s->rows.items[i], err);
     return r;
 }
 
@@ -117,8 +112,9 @@ static int keep_tags(const dv_push *p, dv_reference_rows *rows, davit_error **er
     return dv_error_set(err, DAVIT_ENOTFOUND, "tag does not exist: %s", davit_reference_familiar(p->ref));
 }
 
-static int find_rows(const dv_push *p, dv_reference_rows *rows, davit_error **err)
+static int find_rows(dv_push *p, void *user, davit_error **err)
 {
+    dv_reference_rows *rows = &((stored *)user)->rows;
     int r = dv_reference_store_by_name(p->store, davit_reference_name(p->ref), rows, err);
     if (r < 0)
         return r;
@@ -150,29 +146,52 @@ static int check_arguments(const davit_reference *ref, const davit_push_options 
     return 0;
 }
 
-static int open_store(dv_push *p, davit_error **err)
+typedef struct question {
+    dv_push *push;
+    const dv_push_stages *stages;
+} question;
+
+static int ask(dv_registry *reg, void *user, davit_error **err)
 {
-    dv_transfers *transfers;
-    int r = dv_transfers_get(p->client, &transfers, err);
-    if (r == 0)
-        r = dv_uploads_get(p->client, &p->uploads, err);
-    if (r == 0)
-        p->store = dv_store_ref(dv_transfers_store(transfers));
-    return r;
+    question *q = user;
+    dv_push *p = q->push;
+    free(DV_STEAL(p->done));
+    p->done_count = 0;
+    p->result = (davit_push_result){0};
+    int r = dv_registry_set_actions(reg, "push,pull", err);
+    return r < 0 ? r : q->stages->push(p, reg, q->stages->user, err);
 }
 
 /* Over the endpoints with the caller's credentials; refused with those at hand, once more with what the callback gives. */
-static int push_authorized(dv_push *p, const dv_reference_rows *rows, davit_error **err)
+static int push_authorized(dv_push *p, const dv_push_stages *stages, davit_error **err)
 {
     const davit_push_options *o = p->options;
     DV_AUTO(davit_auth_config) other = DAVIT_AUTH_CONFIG_INIT;
-    int r = dv_endpoint_loop_push(p->client, p->ref, o->auth, ask, &(question){p, rows}, err);
+    int r = dv_endpoint_loop_push(p->client, p->ref, o->auth, ask, &(question){p, stages}, err);
     if (r != DAVIT_EUNAUTHORIZED || !o->request_auth_config)
         return r;
     r = dv_auth_config_request(o->request_auth_config, o->user_data, &other, err);
+    return r < 0 ? r : dv_endpoint_loop_push(p->client, p->ref, &other, ask, &(question){p, stages}, err);
+}
+
+int dv_push_over_endpoints(dv_push *p, const dv_push_stages *stages, davit_push_result *out, davit_error **err)
+{
+    DV_AUTOPTR(davit_error) why = NULL; /* the endpoint loop decides by it, so it is always made */
+    int r = check_arguments(p->ref, p->options, &why);
+    if (r == 0)
+        r = dv_uploads_get(p->client, &p->uploads, &why);
+    if (r == 0)
+        dv_push_message(p, "The push refers to repository [%s]", davit_reference_name(p->ref));
+    if (r == 0)
+        r = stages->find(p, stages->user, &why);
+    if (r == 0)
+        r = push_authorized(p, stages, &why);
+    free(DV_STEAL(p->done));
     if (r < 0)
-        return r;
-    return dv_endpoint_loop_push(p->client, p->ref, &other, ask, &(question){p, rows}, err);
+        return dv_error_move(err, &why, r);
+    if (out)
+        *out = p->result;
+    return 0;
 }
 
 int davit_push(davit_client *client, const davit_reference *ref, const davit_push_options *options,
@@ -180,23 +199,17 @@ int davit_push(davit_client *client, const davit_reference *ref, const davit_pus
 {
     static const davit_push_options defaults = DAVIT_PUSH_OPTIONS_INIT;
     dv_push p = {.client = client, .options = options ? options : &defaults, .ref = ref};
-    DV_AUTO(dv_reference_rows) rows = {0};
-    DV_AUTOPTR(davit_error) why = NULL; /* the endpoint loop decides by it, so it is always made */
-    int r = check_arguments(ref, p.options, &why);
+    stored s = {0};
+    dv_transfers *transfers;
+    int r = check_arguments(ref, p.options, err); /* before a store is made */
     if (r == 0)
-        r = open_store(&p, &why);
-    if (r == 0)
-        dv_push_message(&p, "The push refers to repository [%s]", davit_reference_name(ref));
-    if (r == 0)
-        r = find_rows(&p, &rows, &why);
-    if (r == 0)
-        r = push_authorized(&p, &rows, &why);
+        r = dv_transfers_get(client, &transfers, err);
+    if (r < 0)
+        return r;
+    p.store = dv_store_ref(dv_transfers_store(transfers));
+    r = dv_push_over_endpoints(&p, &(dv_push_stages){find_rows, push_rows, &s}, out, err);
+    dv_reference_rows_clear(&s.rows);
     dv_lease_release(p.lease);
     dv_store_unref(p.store);
-    free(p.done);
-    if (r < 0)
-        return dv_error_move(err, &why, r);
-    if (out)
-        *out = p.result;
-    return 0;
+    return r;
 }

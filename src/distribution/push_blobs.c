@@ -8,7 +8,6 @@
 #include "store/content_store.h"
 #include "util/log.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define EVENT_WAIT_MS 100 /* how soon a cancellation is noticed */
@@ -21,33 +20,6 @@ typedef struct stored_source {
     const davit_descriptor *descriptor;
     dv_file_body *file;
 } stored_source;
-
-typedef struct sending {
-    dv_push *push;
-    dv_push_content *content;
-    dv_queue *events;
-    dv_upload_watch *watches; /* one for each blob that is not known to be there */
-    stored_source *sources;
-    size_t *blob; /* which one */
-    dv_upload_state *states;
-    size_t count, first_running;
-} sending;
-
-static void sending_clear(sending *s)
-{
-    for (size_t i = 0; i < s->count; i++)
-        dv_upload_watch_clear(&s->watches[i]);
-    for (dv_node *node; s->events && (node = dv_queue_pop(s->events, 0));) {
-        dv_upload_event unused;
-        dv_upload_event_read((dv_upload_event *)node, &unused);
-    }
-    dv_queue_free(s->events);
-    free(s->watches);
-    free(s->sources);
-    free(s->blob);
-    free(s->states);
-}
-DV_DEFINE_AUTO(sending, sending_clear)
 
 /* --- bytes ----------------------------------------------------------------------------------------------------------- */
 
@@ -71,108 +43,160 @@ static void close_stored(void *user, dv_body *body)
     dv_file_body_free(DV_STEAL(s->file));
 }
 
-/* --- telling --------------------------------------------------------------------------------------------------------- */
+/* --- uploads that are waited for together ---------------------------------------------------------------------------- */
 
-static void tell_state(const sending *s, const dv_upload_event *event)
+int dv_push_run_init(dv_push_run *run, size_t capacity, davit_error **err)
+{
+    run->events = dv_queue_new();
+    run->watches = dv_new_array(dv_upload_watch, capacity);
+    run->ids = dv_new_array(const char *, capacity);
+    run->states = dv_new_array(dv_upload_state, capacity);
+    bool ok = run->events && (capacity == 0 || (run->watches && run->ids && run->states));
+    return ok ? 0 : dv_error_oom(err);
+}
+
+void dv_push_run_clear(dv_push_run *run)
+{
+    for (size_t i = 0; i < run->count; i++)
+        dv_upload_watch_clear(&run->watches[i]);
+    for (dv_node *node; run->events && (node = dv_queue_pop(run->events, 0));) {
+        dv_upload_event unused;
+        dv_upload_event_read((dv_upload_event *)node, &unused);
+    }
+    dv_queue_free(run->events);
+    free(run->watches);
+    free(run->ids);
+    free(run->states);
+}
+
+static void tell_state(const dv_push_run *run, const dv_upload_event *event)
 {
     const dv_upload_watch *w = event->watch;
-    const dv_push_blob *b = &s->content->blobs[s->blob[w - s->watches]];
-    char text[64];
-    if (!b->is_layer)
+    const char *id = run->ids[w - run->watches];
+    DV_AUTO(dv_buf) text = DV_BUF_INIT(1024);
+    if (!id)
         return;
     switch (event->state) {
     case DV_UP_WAITING:
-        dv_push_tell(s->push, b->id, "Waiting", NULL);
+        dv_push_tell(run->push, id, "Waiting", NULL);
         break;
     case DV_UP_PUSHING:
-        dv_push_tell(s->push, b->id, "Pushing", event);
+        dv_push_tell(run->push, id, "Pushing", event);
         break;
     case DV_UP_RETRYING:
-        snprintf(text, sizeof(text), "Retrying in %u second%s", event->seconds,
-                 event->seconds == 1 ? "" : "s");
-        dv_push_tell(s->push, b->id, text, NULL);
+        dv_buf_printf(&text, "Retrying in %u second%s", event->seconds, event->seconds == 1 ? "" : "s");
+        dv_push_tell(run->push, id, dv_buf_text(&text), NULL);
         break;
     case DV_UP_EXISTS:
-        dv_push_tell(s->push, b->id, "Layer already exists", NULL);
+        dv_push_tell(run->push, id, "Layer already exists", NULL);
         break;
-    case DV_UP_MOUNTED: {
-        DV_AUTO(dv_buf) from = DV_BUF_INIT(1024);
-        dv_buf_printf(&from, "Mounted from %s", w->mounted_from);
-        dv_push_tell(s->push, b->id, dv_buf_text(&from), NULL);
+    case DV_UP_MOUNTED:
+        dv_buf_printf(&text, "Mounted from %s", w->mounted_from);
+        dv_push_tell(run->push, id, dv_buf_text(&text), NULL);
         break;
-    }
     case DV_UP_PUSHED:
-        dv_push_tell(s->push, b->id, "Pushed", NULL);
+        dv_push_tell(run->push, id, "Pushed", NULL);
         break;
     case DV_UP_FAILED:
         break;
     }
 }
 
-static int note_done(dv_push *p, dv_push_blob *b, davit_error **err)
+/* Until all have ended, or the first that failed has none before it that may fail yet. */
+static int wait_for_all(dv_push_run *run, size_t *out_failed, davit_error **err)
+{
+    while (run->first_running < run->count) {
+        dv_node *node = dv_queue_pop(run->events, EVENT_WAIT_MS);
+        int r = dv_client_check_cancelled(run->push->client, err);
+        if (node) {
+            dv_upload_event event;
+            dv_upload_event_read((dv_upload_event *)node, &event);
+            if (r == 0)
+                tell_state(run, &event);
+            if (event.state >= DV_UP_EXISTS)
+                run->states[event.watch - run->watches] = event.state;
+        }
+        if (r < 0)
+            return r;
+        for (; run->first_running < run->count && run->states[run->first_running]; run->first_running++)
+            if (run->states[run->first_running] == DV_UP_FAILED) {
+                davit_error **why = &run->watches[run->first_running].err;
+                *out_failed = run->first_running;
+                return dv_error_move(err, why, davit_error_code(*why));
+            }
+    }
+    return 0;
+}
+
+int dv_push_run_wait(dv_push_run *run, size_t *out_failed, davit_error **err)
+{
+    *out_failed = run->count;
+    if (run->count == 0)
+        return 0;
+    int r = dv_upload_watches_start(run->push->uploads, run->watches, run->count, err);
+    if (r < 0)
+        return r;
+    r = wait_for_all(run, out_failed, err);
+    dv_upload_watches_detach(run->push->uploads, run->watches, run->count);
+    return r;
+}
+
+void dv_push_count(dv_push *p, dv_upload_state state, uint64_t size)
+{
+    davit_push_result *result = &p->result;
+    switch (state) {
+    case DV_UP_PUSHED:
+        result->sent_count++;
+        result->sent_bytes += size;
+        break;
+    case DV_UP_MOUNTED:
+        result->mounted_count++;
+        result->mounted_bytes += size;
+        break;
+    default:
+        result->present_count++;
+        result->present_bytes += size;
+        break;
+    }
+}
+
+/* --- blobs of the store ---------------------------------------------------------------------------------------------- */
+
+typedef struct sending {
+    dv_push *push;
+    dv_push_content *content;
+    dv_push_run run;
+    stored_source *sources;
+    size_t *blob; /* by watch: which one */
+} sending;
+
+static void sending_clear(sending *s)
+{
+    dv_push_run_clear(&s->run);
+    free(s->sources);
+    free(s->blob);
+}
+DV_DEFINE_AUTO(sending, sending_clear)
+
+static int note_done(dv_push *p, const dv_push_blob *b, davit_error **err)
 {
     davit_digest *grown = dv_realloc_array(p->done, p->done_count + 1, sizeof(*grown));
     if (!grown)
         return dv_error_oom(err);
     p->done = grown;
     p->done[p->done_count++] = b->descriptor.digest;
-    b->is_done = true;
     return 0;
 }
-
-static int note_end(sending *s, size_t i, dv_upload_state state, davit_error **err)
-{
-    davit_push_result *result = &s->push->result;
-    dv_push_blob *b = &s->content->blobs[s->blob[i]];
-    uint64_t size = b->descriptor.size;
-    s->states[i] = state;
-    if (state == DV_UP_FAILED)
-        return 0;
-    uint64_t *count = state == DV_UP_PUSHED    ? &result->sent_count
-                      : state == DV_UP_MOUNTED ? &result->mounted_count
-                                               : &result->present_count;
-    count[0] += 1;
-    count[1] += size; /* the bytes stand behind the count */
-    return note_done(s->push, b, err);
-}
-
-/* --- running --------------------------------------------------------------------------------------------------------- */
 
 /* The registry refused the bytes as not those of the digest: perhaps they are not. */
-static int explain(const sending *s, size_t i, davit_error **err)
+static int explain(const sending *s, size_t i, int r, davit_error **err)
 {
-    dv_upload_watch *w = &s->watches[i];
-    const char *code = davit_error_registry_code(w->err);
-    int r = davit_error_code(w->err);
-    if (r == DAVIT_EDIGEST || (code && strcmp(code, "DIGEST_INVALID") == 0)) {
-        int found = dv_stored_layer_examine(s->push->store, &s->content->blobs[s->blob[i]].descriptor, err);
-        if (found < 0)
-            return found;
-    }
-    return dv_error_move(err, &w->err, r);
-}
-
-/* Until all have ended, or the first that failed has none before it that may fail yet. */
-static int wait_for_all(sending *s, davit_error **err)
-{
-    while (s->first_running < s->count) {
-        dv_node *node = dv_queue_pop(s->events, EVENT_WAIT_MS);
-        int r = dv_client_check_cancelled(s->push->client, err);
-        if (node) {
-            dv_upload_event event;
-            dv_upload_event_read((dv_upload_event *)node, &event);
-            if (r == 0)
-                tell_state(s, &event);
-            if (r == 0 && event.watch->ended && event.state >= DV_UP_EXISTS)
-                r = note_end(s, (size_t)(event.watch - s->watches), event.state, err);
-        }
-        if (r < 0)
-            return r;
-        for (; s->first_running < s->count && s->states[s->first_running]; s->first_running++)
-            if (s->states[s->first_running] == DV_UP_FAILED)
-                return explain(s, s->first_running, err);
-    }
-    return 0;
+    const char *code = err ? davit_error_registry_code(*err) : NULL;
+    if (r != DAVIT_EDIGEST && !(code && strcmp(code, "DIGEST_INVALID") == 0))
+        return r;
+    DV_AUTOPTR(davit_error) found = NULL;
+    int why = dv_stored_layer_examine(s->push->store, &s->content->blobs[s->blob[i]].descriptor, &found);
+    return why < 0 ? dv_error_move(err, &found, why) : r;
 }
 
 static bool is_done(const dv_push *p, const dv_push_blob *b)
@@ -186,52 +210,53 @@ static bool is_done(const dv_push *p, const dv_push_blob *b)
 static void watch_blob(sending *s, dv_registry *reg, const char *repository, size_t i, dv_push_how how)
 {
     dv_push *p = s->push;
-    const davit_descriptor *d = &s->content->blobs[i].descriptor;
-    s->blob[s->count] = i;
-    s->sources[s->count] = (stored_source){
-        .source = {.open = open_stored, .close = close_stored, .user = &s->sources[s->count]},
+    size_t n = s->run.count++;
+    const dv_push_blob *b = &s->content->blobs[i];
+    s->blob[n] = i;
+    s->sources[n] = (stored_source){
+        .source = {.open = open_stored, .close = close_stored, .user = &s->sources[n]},
         .client = p->client,
         .store = p->store,
-        .descriptor = d,
+        .descriptor = &b->descriptor,
     };
-    s->watches[s->count] = (dv_upload_watch){
-        .events = s->events,
+    s->run.ids[n] = b->is_layer ? b->id : NULL;
+    s->run.watches[n] = (dv_upload_watch){
+        .events = s->run.events,
         .registry = reg,
         .repository = repository,
-        .digest = d->digest,
-        .size = d->size,
-        .total = d->size,
-        .source = &s->sources[s->count].source,
+        .digest = b->descriptor.digest,
+        .size = b->descriptor.size,
+        .total = b->descriptor.size,
+        .source = &s->sources[n].source,
         .store = p->store,
         .hmac_key = reg->hmac_key,
         .has_auth_info = reg->has_auth_info,
         .no_mount = how == DV_PUSH_MISSING,
     };
-    s->count++;
 }
 
 static int prepare(sending *s, dv_registry *reg, const char *repository, dv_push_how how, davit_error **err)
 {
     dv_push_content *c = s->content;
-    s->events = dv_queue_new();
-    s->watches = dv_new_array(dv_upload_watch, c->blob_count);
+    int r = dv_push_run_init(&s->run, c->blob_count, err);
     s->sources = dv_new_array(stored_source, c->blob_count);
     s->blob = dv_new_array(size_t, c->blob_count);
-    s->states = dv_new_array(dv_upload_state, c->blob_count);
-    if (!s->events || !s->watches || !s->sources || !s->blob || !s->states)
+    if (r < 0)
+        return r;
+    if (!s->sources || !s->blob)
         return dv_error_oom(err);
     for (size_t i = 0; i < c->blob_count; i++)
         if (c->blobs[i].is_layer && how == DV_PUSH_AS_USUAL)
             dv_push_tell(s->push, c->blobs[i].id, "Preparing", NULL);
     for (size_t i = 0; i < c->blob_count; i++) {
-        dv_push_blob *b = &c->blobs[i];
-        b->is_done = how == DV_PUSH_AS_USUAL && is_done(s->push, b);
-        if (!b->skipped && !b->is_done) {
+        const dv_push_blob *b = &c->blobs[i];
+        bool done = how == DV_PUSH_AS_USUAL && is_done(s->push, b);
+        if (!b->skipped && !done) {
             watch_blob(s, reg, repository, i, how);
             continue;
         }
-        s->push->result.present_count += b->is_done;
-        s->push->result.present_bytes += b->is_done ? b->descriptor.size : 0;
+        if (done)
+            dv_push_count(s->push, DV_UP_EXISTS, b->descriptor.size);
         if (b->is_layer)
             dv_push_tell(s->push, b->id, b->skipped ? "Skipped foreign layer" : "Layer already exists", NULL);
     }
@@ -241,14 +266,20 @@ static int prepare(sending *s, dv_registry *reg, const char *repository, dv_push
 int dv_push_blobs(dv_push *p, dv_registry *reg, const char *repository, dv_push_content *c, dv_push_how how,
                   davit_error **err)
 {
-    DV_AUTO(sending) s = {.push = p, .content = c};
+    DV_AUTO(sending) s = {.push = p, .content = c, .run.push = p};
+    size_t failed;
     int r = prepare(&s, reg, repository, how, err);
-    if (r < 0 || s.count == 0)
-        return r;
-    r = dv_upload_watches_start(p->uploads, s.watches, s.count, err);
     if (r < 0)
         return r;
-    r = wait_for_all(&s, err);
-    dv_upload_watches_detach(p->uploads, s.watches, s.count);
+    r = dv_push_run_wait(&s.run, &failed, err);
+    if (r < 0)
+        return failed < s.run.count ? explain(&s, failed, r, err) : r;
+    for (size_t i = 0; r == 0 && i < s.run.count; i++) {
+        const dv_push_blob *b = &c->blobs[s.blob[i]];
+        if (how == DV_PUSH_AS_USUAL || s.run.states[i] != DV_UP_EXISTS)
+            dv_push_count(p, s.run.states[i], b->descriptor.size);
+        if (!is_done(p, b))
+            r = note_done(p, b, err);
+    }
     return r;
 }

@@ -30,7 +30,6 @@ typedef struct dv_push_blob {
     char id[DV_PUSH_ID_MAX];     /* in the progress */
     bool is_layer;
     bool skipped; /* a foreign layer that stays where it is */
-    bool is_done; /* it is there for sure */
 } dv_push_blob;
 
 /* A manifest or index to put. */
@@ -52,6 +51,43 @@ DV_DEFINE_AUTO(dv_push_content, dv_push_content_clear)
 void dv_push_message(const dv_push *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void dv_push_warn(const dv_push *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void dv_push_tell(const dv_push *p, const char *id, const char *action, const dv_upload_event *counts);
+
+/* push.c: what differs between pushes. */
+typedef struct dv_push_stages {
+    int (*find)(dv_push *p, void *user, davit_error **err); /* what is to be pushed; asks nobody */
+    int (*push)(dv_push *p, dv_registry *reg, void *user,
+                davit_error **err); /* at one endpoint, from the start */
+    void *user;
+} dv_push_stages;
+
+/* Checks, the first line, and the endpoints in order, with other credentials once more. p has client, options and ref. */
+int dv_push_over_endpoints(dv_push *p, const dv_push_stages *stages, davit_push_result *out,
+                           davit_error **err);
+
+/* push_blobs.c: uploads that are waited for together. */
+typedef struct dv_push_run {
+    dv_push *push;
+    dv_queue *events;
+    dv_upload_watch *watches; /* filled by the caller, count of them */
+    const char **ids;         /* in the progress; NULL: not told */
+    dv_upload_state *states;  /* how each ended */
+    size_t count, first_running;
+} dv_push_run;
+
+int dv_push_run_init(dv_push_run *run, size_t capacity, davit_error **err);
+void dv_push_run_clear(dv_push_run *run);
+DV_DEFINE_AUTO(dv_push_run, dv_push_run_clear)
+/*
+ * Until all are there, or one failed: the error is that of the first in the list, *out_failed. Then nothing of the watches is used any
+ * more.
+ */
+int dv_push_run_wait(dv_push_run *run, size_t *out_failed, davit_error **err);
+/* Count a blob that is there. */
+void dv_push_count(dv_push *p, dv_upload_state state, uint64_t size);
+
+/* push_v2.c: PUT, and what is said and recorded of it. */
+int dv_push_put(dv_registry *reg, const char *name, const dv_push_document *d, davit_error **err);
+void dv_push_report(dv_push *p, const davit_reference *ref, const dv_push_document *d);
 
 /* push_v2.c: one tag to one registry. target: what the store has under it. */
 int dv_push_reference(dv_push *p, dv_registry *reg, const davit_reference *ref,

@@ -308,12 +308,18 @@ static int tag_is(dv_registry *reg, const char *tag, const davit_digest *digest,
     return told && strcmp(told, digest->text) == 0;
 }
 
-static int put(dv_registry *reg, const char *name, const dv_push_document *d, davit_error **err)
+int dv_push_put(dv_registry *reg, const char *name, const dv_push_document *d, davit_error **err)
 {
     size_t size;
     const void *bytes = davit_manifest_bytes(d->manifest, &size);
     dv_manifest_put answer;
-    return dv_v2_manifest_put(reg, name, davit_manifest_media_type(d->manifest), bytes, size, &answer, err);
+    int r = dv_v2_manifest_put(reg, name, davit_manifest_media_type(d->manifest), bytes, size, &answer, err);
+    if (r < 0 && err && *err && strcmp(davit_error_message(*err), "tag invalid") == 0)
+        return dv_error_wrap(
+            err, r,
+            "[DEPRECATED] support for pushing manifest v2 schema1 images has been removed. More information "
+            "at https://docs.docker.com/registry/spec/deprecated-schema-v1/");
+    return r;
 }
 
 /* Those that are listed by their digests, the last under the tag. */
@@ -322,13 +328,8 @@ static int put_all(dv_registry *reg, const char *tag, const dv_push_content *c, 
     int r = 0;
     for (size_t i = 0; r == 0 && i < c->document_count; i++) {
         bool last = i + 1 == c->document_count;
-        r = put(reg, last ? tag : c->documents[i].digest.text, &c->documents[i], err);
+        r = dv_push_put(reg, last ? tag : c->documents[i].digest.text, &c->documents[i], err);
     }
-    if (r < 0 && err && *err && strcmp(davit_error_message(*err), "tag invalid") == 0)
-        return dv_error_wrap(
-            err, r,
-            "[DEPRECATED] support for pushing manifest v2 schema1 images has been removed. More information "
-            "at https://docs.docker.com/registry/spec/deprecated-schema-v1/");
     return r;
 }
 
@@ -358,14 +359,15 @@ static void remember(const dv_push *p, const davit_reference *ref, const dv_push
                d->digest.text, davit_error_message(why));
 }
 
-static void report(dv_push *p, const davit_reference *ref, const dv_push_document *d)
+void dv_push_report(dv_push *p, const davit_reference *ref, const dv_push_document *d)
 {
     DV_AUTO(dv_buf) aux = DV_BUF_INIT(4096);
     const char *tag = davit_reference_tag(ref);
     size_t size;
     davit_manifest_bytes(d->manifest, &size);
     dv_push_message(p, "%s: digest: %s size: %zu", tag, d->digest.text, size);
-    remember(p, ref, d);
+    if (p->store)
+        remember(p, ref, d);
     dv_buf_printf(&aux, "{\"Tag\":\"%s\",\"Digest\":\"%s\",\"Size\":%zu}", tag, d->digest.text, size);
     if (p->options->progress)
         p->options->progress(&(davit_progress){.kind = DAVIT_PROGRESS_AUX, .aux_json = dv_buf_text(&aux)},
@@ -421,6 +423,6 @@ int dv_push_reference(dv_push *p, dv_registry *reg, const davit_reference *ref,
     else if (r == 0)
         r = send_content(p, reg, ref, &c, err);
     if (r >= 0)
-        report(p, ref, top);
+        dv_push_report(p, ref, top);
     return r < 0 ? r : 0;
 }
