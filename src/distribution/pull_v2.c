@@ -438,7 +438,8 @@ static void fill_row(const dv_wanted *w, const dv_wanted_image *image, dv_image_
         row->index = w->documents[0].digest;
 }
 
-static int record(dv_pull *p, const davit_reference *ref, const dv_wanted *w, davit_error **err)
+static int record(dv_pull *p, const dv_registry *reg, const davit_reference *ref, const dv_wanted *w,
+                  davit_error **err)
 {
     const dv_document *target = &w->documents[0];
     size_t blob_count = w->document_count + w->blob_count, size;
@@ -461,6 +462,7 @@ static int record(dv_pull *p, const davit_reference *ref, const dv_wanted *w, da
                                       .images = rows,
                                       .image_count = w->image_count,
                                       .repository = davit_reference_name(ref),
+                                      .hmac_key = reg->endpoint.mirror ? NULL : reg->hmac_key,
                                       .blobs = blobs,
                                       .blob_count = blob_count,
                                   },
@@ -559,7 +561,7 @@ static int take(dv_pull *p, dv_registry *reg, const davit_reference *ref, dv_wan
     if (r == 0 && one)
         r = check_config(p, &w->images[0], err);
     if (r == 0)
-        r = record(p, ref, w, err);
+        r = record(p, reg, ref, w, err);
     return r;
 }
 

@@ -237,7 +237,8 @@ static void send_end(dv_send *s, const dv_upload_result *result, davit_error *er
         s->result = *result;
     if (result && !s->digest.algorithm)
         s->digest = result->digest;
-    if (!s->session_is_old && s->session.url && !is_journalled(s)) {
+    /* Not when the registry is gone: it would only take longer to say so. */
+    if (s->session.url && !s->session_is_old && (result || davit_error_http_status(err) > 0)) {
         dv_upload_session_clear(&s->useless_session);
         s->useless_session = s->session;
         s->session = (dv_upload_session)DV_UPLOAD_SESSION_INIT;
@@ -462,7 +463,12 @@ static void run_journal(dv_work *work)
 static void on_session(void *user, const dv_upload_session *session)
 {
     dv_send *s = user;
-    journal_write *j = is_journalled(s) ? dv_new(journal_write) : NULL;
+    if (!is_journalled(s)) { /* to be ended, if the upload fails */
+        dv_upload_session_clear(&s->session);
+        s->session.url = dv_strdup(session->url);
+        return;
+    }
+    journal_write *j = dv_new(journal_write);
     if (!j)
         return;
     *j = (journal_write){.work.run = run_journal,
@@ -529,6 +535,7 @@ static void on_sent(void *user, int r, uint64_t size, davit_error *err)
         return;
     }
     s->news = true;
+    dv_upload_session_clear(&s->session);
     dv_upload_xfer_count(s->xfer, s->leader->total);
     send_end(s, &(dv_upload_result){.state = DV_UP_PUSHED, .digest = s->digest, .size = size}, NULL);
 }

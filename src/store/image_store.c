@@ -286,7 +286,8 @@ int dv_image_store_record(dv_store *s, const dv_pull_record *record, bool *out_u
     for (size_t i = 0; r == 0 && i < record->image_count; i++)
         r = record_image(s, &record->images[i], err);
     if (r == 0 && record->repository)
-        r = dv_metadata_add_sources(s, record->repository, record->blobs, record->blob_count, err);
+        r = dv_metadata_add_sources(s, record->repository, record->hmac_key ? record->hmac_key : "",
+                                    record->blobs, record->blob_count, err);
     if (r == 0 && record->reference)
         r = record_reference(s, record, &updated, err);
     if (r == 0)

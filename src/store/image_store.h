@@ -61,6 +61,7 @@ typedef struct dv_pull_record {
     const dv_image_row *images;       /* pulled_at_s is filled in */
     size_t image_count;
     const char *repository; /* full name that holds these blobs; NULL: not recorded */
+    const char *hmac_key;   /* of the credentials that saw them there (push.md 5); NULL: of none */
     const davit_digest *blobs;
     size_t blob_count;
 } dv_pull_record;

@@ -79,13 +79,17 @@ static int add_source(dv_store *s, const char *blob, const char *repository, con
         (dv_db_value[]){DV_TEXT(blob), DV_INTEGER(DV_METADATA_SOURCES_MAX)}, 2, err);
 }
 
-int dv_metadata_add_sources(dv_store *s, const char *repository, const davit_digest *blobs, size_t count,
-                            davit_error **err)
+int dv_metadata_add_sources(dv_store *s, const char *repository, const char *key, const davit_digest *blobs,
+                            size_t count, davit_error **err)
 {
     DV_AUTO(dv_db_tx) tx = DV_DB_TX_INIT;
+    char hmac[DV_METADATA_HMAC_MAX];
     int r = dv_db_begin(s->db, DV_DB_WRITE, &tx, err);
-    for (size_t i = 0; r == 0 && i < count; i++)
-        r = add_source(s, blobs[i].text, repository, /* hmac= */ "", err);
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        r = dv_metadata_sign(key, &blobs[i], repository, hmac, err);
+        if (r == 0)
+            r = add_source(s, blobs[i].text, repository, hmac, err);
+    }
     return r < 0 ? r : dv_db_commit(&tx, err);
 }
 

@@ -12,9 +12,12 @@
 int dv_metadata_sources(dv_store *s, const davit_digest *blob, char ***out, size_t *out_count,
                         davit_error **err);
 void dv_metadata_sources_free(char **sources, size_t count);
-/* This repository holds these blobs: the newest source of each. One transaction, or joins the one of this thread. */
-int dv_metadata_add_sources(dv_store *s, const char *repository, const davit_digest *blobs, size_t count,
-                            davit_error **err);
+/*
+ * This repository holds these blobs, seen with the credentials of this key ("" for none): the newest source of each. One transaction, or
+ * joins the one of this thread.
+ */
+int dv_metadata_add_sources(dv_store *s, const char *repository, const char *key, const davit_digest *blobs,
+                            size_t count, davit_error **err);
 
 /* Entries of one blob, or of every blob that has this diff_id; oldest first, the newest 50. None is no error. */
 int dv_metadata_by_blob(dv_store *s, const davit_digest *blob, dv_metadata_entries *out, davit_error **err);

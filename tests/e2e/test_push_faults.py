@@ -7,6 +7,7 @@ import time
 import pytest
 
 from conftest import serve
+from support import oci
 from support.davit import FAST
 from support.faults import (Action, Answer, CutUpload, Error, Header, Location, Reset, SlowTake,
                             Status, TooLarge, TooMany, Unavailable, Vanish, error)
@@ -184,6 +185,37 @@ def test_a_manifest_refused_twice_is_told(davit, small, to):
     assert "blob unknown" in failed.error
     assert len(to.of("manifest", method="PUT")) == 2
     assert_not_tagged(to)
+
+
+# ---- layers that may not be distributed ----------------------------------------------------------
+
+FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+
+
+@pytest.mark.parametrize("flags, sent", [([], True), (["--skip-foreign"], False)])
+def test_a_foreign_layer_stays_where_it_is_only_if_one_says_so(davit, tmp_path, to, flags, sent):
+    layout = oci.Layout.create(tmp_path / "layout")
+    ours, foreign = oci.noise_layer("ours", 5000), oci.noise_layer("foreign", 6000)
+    layers = [layout.add_blob(ours[0], oci.OCI_LAYER_GZIP), layout.add_blob(foreign[0], FOREIGN)]
+    layers[1]["urls"] = ["https://example.com/layer"]
+    layout.tag("x", layout.add_manifest(layout.add_config([ours[1], foreign[1]]), layers))
+    ref = f"{to.host}/demo/foreign:1.0"
+    with FaultyRegistry() as source:
+        source.add_image(layout, "x", "demo/x:1.0")
+        davit("pull", "-q", f"{source.host}/demo/x:1.0")
+        davit("tag", f"{source.host}/demo/x:1.0", ref)
+    to.check_manifests = False
+    lines = davit("--progress", "plain", *FAST, "push", *flags, ref).messages
+    assert (to.received(layers[1]["digest"]) > 0) == sent
+    assert any("Skipped foreign layer" in line for line in lines) == (not sent)
+    assert to.holds("demo/foreign", layers[0]["digest"])
+
+
+def test_a_refusal_ends_the_session(davit, small, to):
+    ref = stored(davit, small, "web", to)
+    to.fault("upload", Error(403, "DENIED", "too much"), method="PUT")
+    davit.fails(4, *FAST, "push", ref)
+    assert to.of("upload", method="DELETE")
 
 
 # ---- the end of patience -------------------------------------------------------------------------

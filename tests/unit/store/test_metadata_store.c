@@ -16,9 +16,10 @@ static void metadata_sources__newest_first_and_at_most_50(void **state)
     for (int i = 0; i < 60; i++) {
         char name[40];
         snprintf(name, sizeof(name), "docker.io/library/%d", i);
-        assert_ok(dv_metadata_add_sources(f->store, name, blobs, i == 3 ? 2 : 1, &err));
+        assert_ok(dv_metadata_add_sources(f->store, name, "", blobs, i == 3 ? 2 : 1, &err));
     }
-    assert_ok(dv_metadata_add_sources(f->store, "docker.io/library/20", blobs, 1, &err)); /* to the front */
+    assert_ok(
+        dv_metadata_add_sources(f->store, "docker.io/library/20", "", blobs, 1, &err)); /* to the front */
     assert_ok(dv_metadata_sources(f->store, &blobs[0], &sources, &count, &err));
     assert_int_equal(count, DV_METADATA_SOURCES_MAX);
     assert_string_equal(sources[0], "docker.io/library/20");
