@@ -10,7 +10,9 @@
 #include "oci/artifact_manifest.h"
 #include "oci/artifact_title.h"
 #include "oci/manifest.h"
+#include "registry/v2_upload.h"
 #include "util/file.h"
+#include "util/str.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -103,22 +105,56 @@ static int open_files(const davit_artifact_options *o, local_files *f, davit_err
 
 /* --- sending ------------------------------------------------------------------------------------------------------------ */
 
-static int send_empty(dv_registry *reg, davit_error **err)
+static int send_empty(dv_registry *reg, bool again, davit_error **err)
 {
     davit_digest digest;
     int r = davit_digest_parse(DV_EMPTY_DIGEST, &digest, err);
-    return r < 0 ? r : dv_registry_ensure_blob(reg, &digest, DV_EMPTY_JSON, strlen(DV_EMPTY_JSON), err);
+    if (r < 0)
+        return r;
+    return again ? dv_v2_upload_bytes(reg, &digest, DV_EMPTY_JSON, strlen(DV_EMPTY_JSON), err)
+                 : dv_registry_ensure_blob(reg, &digest, DV_EMPTY_JSON, strlen(DV_EMPTY_JSON), err);
 }
 
-static int send_blobs(dv_registry *reg, const local_files *f, davit_error **err)
+/* again: whatever the registry says that it has. */
+static int send_blobs(dv_registry *reg, const local_files *f, bool again, davit_error **err)
 {
     for (size_t i = 0; i < f->count; i++) {
         const davit_descriptor *d = &f->layers[i].descriptor;
-        int r = dv_blob_upload_file(reg, f->items[i].fd, &d->digest, d->size, err);
+        int r =
+            dv_blob_upload_file(reg, f->items[i].fd, &d->digest, d->size, /* unless_there= */ !again, err);
         if (r < 0)
             return dv_error_wrap(err, r, "%s", f->items[i].path);
     }
-    return send_empty(reg, err);
+    return send_empty(reg, again, err);
+}
+
+static bool misses_a_blob(const davit_error *why)
+{
+    return davit_error_http_status(why) >= 400 && davit_error_http_status(why) < 500 &&
+           (dv_str_equal(davit_error_registry_code(why), "MANIFEST_BLOB_UNKNOWN") ||
+            strstr(davit_error_message(why), "blob unknown"));
+}
+
+/*
+ * Blobs, then the manifest. Docker's registry 2 may say that it has a blob, and a moment later that it has not, when others push the same
+ * one (the empty one, mostly): then all go again, once.
+ */
+static int send_all(dv_registry *reg, const local_files *f, const davit_manifest *m, const char *name,
+                    davit_digest *out_digest, davit_error **err)
+{
+    size_t size;
+    const void *bytes = davit_manifest_bytes(m, &size);
+    DV_AUTOPTR(davit_error) why = NULL;
+    int r = send_blobs(reg, f, /* again= */ false, err);
+    if (r < 0)
+        return r;
+    r = dv_registry_put_document(reg, name, m, bytes, size, davit_manifest_media_type(m), out_digest, &why);
+    if (r == 0 || !misses_a_blob(why))
+        return dv_error_move(err, &why, r);
+    r = send_blobs(reg, f, /* again= */ true, err);
+    return r < 0 ? r
+                 : dv_registry_put_document(reg, name, m, bytes, size, davit_manifest_media_type(m),
+                                            out_digest, err);
 }
 
 static int check_options(const davit_artifact_options *o, davit_error **err)
@@ -148,14 +184,8 @@ static int push(dv_registry *reg, const davit_artifact_options *o, const davit_d
                            .annotations = o->annotations,
                            .annotation_count = o->annotation_count},
             &m, err);
-    if (r == 0)
-        r = send_blobs(reg, &files, err);
-    if (r < 0)
-        return r;
-    size_t size;
-    const void *bytes = davit_manifest_bytes(m, &size);
-    return dv_registry_put_document(reg, name ? name : davit_manifest_digest(m)->text, m, bytes, size,
-                                    davit_manifest_media_type(m), out_digest, err);
+    return r < 0 ? r
+                 : send_all(reg, &files, m, name ? name : davit_manifest_digest(m)->text, out_digest, err);
 }
 
 int davit_artifact_push(davit_client *client, const davit_reference *ref,

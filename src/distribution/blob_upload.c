@@ -252,11 +252,12 @@ static int has_blob(dv_registry *reg, const davit_digest *digest, uint64_t size,
     return 1;
 }
 
-int dv_blob_upload_file(dv_registry *reg, int fd, const davit_digest *digest, uint64_t size, davit_error **err)
+int dv_blob_upload_file(dv_registry *reg, int fd, const davit_digest *digest, uint64_t size,
+                        bool unless_there, davit_error **err)
 {
     davit_client *client = reg->client;
     upload u = {.registry = reg, .digest = digest, .release.run = run_release};
-    int r = has_blob(reg, digest, size, err);
+    int r = unless_there ? has_blob(reg, digest, size, err) : 0;
     if (r != 0)
         return r < 0 ? r : 0;
     int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);

@@ -13,9 +13,9 @@
 int dv_file_digest(int fd, const char *what, davit_digest_algorithm algorithm, davit_digest *out,
                    uint64_t *out_size, davit_error **err);
 
-/* The first size bytes of a regular file, whose digest is known, unless the registry has them. fd is borrowed. */
+/* The first size bytes of a regular file, whose digest is known; unless_there: not when the registry has them. fd is borrowed. */
 int dv_blob_upload_file(dv_registry *reg, int fd, const davit_digest *digest, uint64_t size,
-                        davit_error **err);
+                        bool unless_there, davit_error **err);
 
 /*
  * Whatever fd gives until its end, sent as it comes; 4 MiB are read first, and if that is all it goes as a whole, unless the registry has

@@ -26,6 +26,8 @@
 
 #define LIST_TRIES 6     /* at a list of referrers that others write too */
 #define LIST_WAIT_MS 200 /* at most, between two of them */
+#define LIST_SETTLE_MIN_MS 20
+#define LIST_SETTLE_MAX_MS 1000
 #define SIBLINGS_ASKED 32
 #define SIBLINGS_NAMED 3
 
@@ -83,6 +85,17 @@ static int is_listed(dv_registry *reg, const davit_digest *subject, const davit_
     return 0;
 }
 
+/*
+ * Who read the list before we wrote it will write over us. Give him as long as we took, and more, before looking whether we are still in
+ * it. Without conditional requests nothing better can be had.
+ */
+static void let_settle(uint64_t took_ms)
+{
+    uint64_t wait_ms = 3 * took_ms;
+    wait_ms = wait_ms < LIST_SETTLE_MIN_MS ? LIST_SETTLE_MIN_MS : wait_ms;
+    dv_sleep_ms((unsigned)(wait_ms > LIST_SETTLE_MAX_MS ? LIST_SETTLE_MAX_MS : wait_ms));
+}
+
 /* Two who read the list at the same time write the same place: who finds himself gone from it comes again, not at once. */
 static int join_list(dv_registry *reg, const davit_manifest *m, davit_error **err)
 {
@@ -94,9 +107,12 @@ static int join_list(dv_registry *reg, const davit_manifest *m, davit_error **er
         dv_random_bytes(&random, sizeof(random));
         if (tries > 0)
             dv_sleep_ms(random % LIST_WAIT_MS);
+        uint64_t began_ms = dv_clock_ms();
         int r = dv_v2_referrer_add(reg, bytes, size, davit_manifest_media_type(m), err);
-        if (r == 0)
-            r = is_listed(reg, subject, davit_manifest_digest(m), err);
+        if (r < 0)
+            return r;
+        let_settle(dv_clock_ms() - began_ms);
+        r = is_listed(reg, subject, davit_manifest_digest(m), err);
         if (r != 0)
             return r < 0 ? r : 0;
     }
@@ -325,7 +341,7 @@ int davit_registry_put_blob(davit_client *client, const davit_reference *ref, in
     if (r == 0)
         r = dv_registry_open_itself(client, ref, "pull,push", &reg, err);
     if (r == 0)
-        r = regular ? dv_blob_upload_file(reg, fd, &digest, size, err)
+        r = regular ? dv_blob_upload_file(reg, fd, &digest, size, /* unless_there= */ true, err)
                     : dv_blob_upload_stream(reg, fd, expected, &digest, &size, err);
     if (r < 0)
         return r;

@@ -4,12 +4,10 @@ import hashlib
 import json
 import os
 import re
-import threading
 
 import pytest
 
 from support import oci
-from support.davit import Davit
 from support.registry import DockerRegistry
 
 ABSENT = "sha256:" + "0" * 64
@@ -265,22 +263,6 @@ def test_manifest_put_with_a_subject_is_listed(davit, registry, repository, smal
                                                        "size": len(image.bytes)}}
     put = davit("manifest", "put", "-", f"{name}:referrer", data=oci.dumps(document)).text.strip()
     assert davit("referrers", f"{name}:1.0").lines == [f"{put} {document['config']['mediaType']}"]
-
-
-def test_attach_by_many_at_once_loses_none(registry, repository, tmp_path):
-    """Read, change, write, and look again: without a conditional request it is the looking that finds who was run over."""
-    name, done = f"{registry.host}/{repository}:1.0", []
-
-    def attach(n):
-        done.append(Davit(tmp_path / f"davit{n}")("attach", "--type", "a/b", "-a", f"n={n}", name).text.strip())
-
-    threads = [threading.Thread(target=attach, args=(n,)) for n in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    listed = Davit(tmp_path / "reader")("referrers", name).lines
-    assert sorted(listed) == sorted(f"{digest} a/b" for digest in done)
 
 
 def test_attach_to_a_platform(davit, registry, images):

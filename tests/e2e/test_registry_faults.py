@@ -223,6 +223,18 @@ def test_a_list_that_others_keep_changing(davit, faulty, repository):
     assert re.search(r"sha256:[0-9a-f]{64} is pushed", error)
 
 
+def test_a_blob_that_was_there_and_is_not(davit, faulty, repository, tmp_path):
+    """All blobs go again, once; a registry that goes on saying so is believed."""
+    (tmp_path / "file").write_bytes(b"twice")
+    faulty.fault("manifest", Error(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry"), method="PUT", nth=1)
+    davit("attach", "--type", "a/b", f"{repository}:1.0", tmp_path / "file")
+    assert faulty.received(oci.sha256(b"twice")) == 10
+    faulty.clear()
+    faulty.fault("manifest", Error(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry"), method="PUT")
+    davit.fails(1, "attach", "--type", "a/b", "-a", "k=v", f"{repository}:1.0", tmp_path / "file")
+    assert len(faulty.of("manifest", method="PUT")) == 2
+
+
 # ---- index ---------------------------------------------------------------------------------------
 
 
