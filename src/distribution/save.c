@@ -3,6 +3,7 @@
  */
 #include "distribution/save_private.h"
 
+#include "distribution/stored_tree.h"
 #include "oci/reference.h"
 #include "registry/client.h"
 #include "store/content_graph.h"
@@ -150,14 +151,7 @@ int dv_save_rows(const dv_save *s, const dv_save_name *name, dv_image_rows *out,
 
 bool dv_save_is_platform(const dv_save *s, const davit_platform *have)
 {
-    if (!s->options->platform)
-        return true;
-    davit_platform a = *have, b = *s->options->platform;
-    davit_platform_normalize(&a);
-    davit_platform_normalize(&b);
-    return strcmp(a.os, b.os) == 0 && strcmp(a.architecture, b.architecture) == 0 &&
-           (!*b.variant || strcmp(a.variant, b.variant) == 0) &&
-           (!*b.os_version || strcmp(a.os_version, b.os_version) == 0);
+    return !s->options->platform || dv_stored_is_platform(have, s->options->platform);
 }
 
 int dv_save_no_platform(const dv_save *s, davit_error **err)
@@ -172,11 +166,7 @@ int dv_save_no_platform(const dv_save *s, davit_error **err)
 int dv_save_manifest(const dv_save *s, const davit_digest *digest, const char *media_type,
                      davit_manifest **out, davit_error **err)
 {
-    DV_AUTO(dv_buf) bytes = DV_BUF_INIT(DAVIT_MANIFEST_MAX);
-    int r = dv_content_read(s->store, digest, DAVIT_MANIFEST_MAX, &bytes, err);
-    if (r == 0)
-        r = davit_manifest_parse(dv_buf_text(&bytes), bytes.size, media_type, out, err);
-    return r < 0 ? dv_error_wrap(err, r, "manifest %s", digest->text) : 0;
+    return dv_stored_manifest(s->store, digest, media_type, out, err);
 }
 
 /* --- the store -------------------------------------------------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 
 #include "archive/oci_layout.h"
 #include "distribution/layer_read.h"
+#include "distribution/stored_tree.h"
 #include "oci/media_type.h"
 #include "oci/reference.h"
 #include "store/content_store.h"
@@ -14,14 +15,12 @@
 
 #include <string.h>
 
-#define MANIFESTS_MAX 16384 /* followed in one save (threats C3) */
-
 typedef struct oci {
     const dv_save *save;
     dv_save_list list;
     dv_oci_layout_entry *entries; /* of index.json; they borrow from the save's references */
     size_t entry_count;
-    size_t followed;
+    dv_stored_tree tree;
 } oci;
 
 static void oci_clear(oci *o)
@@ -30,69 +29,6 @@ static void oci_clear(oci *o)
     free(o->entries);
 }
 DV_DEFINE_AUTO(oci, oci_clear)
-
-/* --- what is here ----------------------------------------------------------------------------------------------------------------- */
-
-static bool is_followed(const davit_descriptor *entry)
-{
-    dv_media_kind kind = dv_media_type_kind(entry->media_type);
-    return kind == DV_MEDIA_MANIFEST || kind == DV_MEDIA_INDEX;
-}
-
-static int has(const oci *o, const davit_descriptor *blob, davit_error **err)
-{
-    return dv_content_has(o->save->store, &blob->digest, blob->size, err);
-}
-
-static int too_many(oci *o, unsigned depth, davit_error **err)
-{
-    if (++o->followed > MANIFESTS_MAX)
-        return dv_error_set(err, DAVIT_ETOOBIG, "more than %d manifests", MANIFESTS_MAX);
-    if (depth > DAVIT_INDEX_DEPTH_MAX)
-        return dv_error_set(err, DAVIT_ETOOBIG, "index within index, more than %d deep",
-                            DAVIT_INDEX_DEPTH_MAX);
-    return 0;
-}
-
-static int is_complete(oci *o, const davit_descriptor *desc, unsigned depth, davit_error **err);
-
-static int image_is_complete(oci *o, const davit_manifest *m, davit_error **err)
-{
-    size_t count;
-    const davit_descriptor *layers = davit_manifest_layers(m, &count);
-    int r = has(o, davit_manifest_config(m), err);
-    for (size_t i = 0; r == 1 && i < count; i++) {
-        r = has(o, &layers[i], err);
-        r = r == 0 && dv_layer_is_foreign(layers[i].media_type) ? 1 : r;
-    }
-    return r;
-}
-
-static int index_is_complete(oci *o, const davit_manifest *m, unsigned depth, davit_error **err)
-{
-    size_t count;
-    const davit_descriptor *entries = davit_manifest_entries(m, &count);
-    int r = 1;
-    for (size_t i = 0; r == 1 && i < count; i++)
-        if (is_followed(&entries[i]))
-            r = is_complete(o, &entries[i], depth + 1, err);
-    return r;
-}
-
-/* 1: the document and all that it lists are in the store; 0: not. */
-static int is_complete(oci *o, const davit_descriptor *desc, unsigned depth, davit_error **err)
-{
-    DV_AUTOPTR(davit_manifest) m = NULL;
-    int r = too_many(o, depth, err);
-    if (r == 0)
-        r = has(o, desc, err);
-    if (r < 1)
-        return r;
-    r = dv_save_manifest(o->save, &desc->digest, desc->media_type, &m, err);
-    if (r < 0)
-        return r;
-    return davit_manifest_is_index(m) ? index_is_complete(o, m, depth, err) : image_is_complete(o, m, err);
-}
 
 /* --- what goes in ------------------------------------------------------------------------------------------------------------------- */
 
@@ -117,7 +53,7 @@ static int add_image(oci *o, const davit_manifest *m, davit_error **err)
     const davit_descriptor *layers = davit_manifest_layers(m, &count);
     int r = add_blob(o, davit_manifest_config(m), err);
     for (size_t i = 0; r == 0 && i < count; i++) {
-        r = has(o, &layers[i], err);
+        r = dv_stored_has(&o->tree, &layers[i], err);
         if (r == 1 || (r == 0 && !dv_layer_is_foreign(layers[i].media_type)))
             r = add_blob(o, &layers[i], err);
     }
@@ -131,13 +67,13 @@ static int add_children(oci *o, const davit_manifest *m, unsigned depth, davit_e
     const davit_descriptor *entries = davit_manifest_entries(m, &count);
     int r = 0;
     for (size_t i = 0; r == 0 && i < count; i++) {
-        if (is_followed(&entries[i]))
-            r = is_complete(o, &entries[i], depth + 1, err);
+        if (dv_stored_is_followed(&entries[i]))
+            r = dv_stored_is_complete(&o->tree, &entries[i], depth + 1, err);
         else
-            r = has(o, &entries[i], err);
+            r = dv_stored_has(&o->tree, &entries[i], err);
         if (r == 1)
-            r = is_followed(&entries[i]) ? add_document(o, &entries[i], depth + 1, err)
-                                         : add_blob(o, &entries[i], err);
+            r = dv_stored_is_followed(&entries[i]) ? add_document(o, &entries[i], depth + 1, err)
+                                                   : add_blob(o, &entries[i], err);
     }
     return r;
 }
@@ -145,7 +81,7 @@ static int add_children(oci *o, const davit_manifest *m, unsigned depth, davit_e
 static int add_document(oci *o, const davit_descriptor *desc, unsigned depth, davit_error **err)
 {
     DV_AUTOPTR(davit_manifest) m = NULL;
-    int r = too_many(o, depth, err);
+    int r = dv_stored_follow(&o->tree, depth, err);
     if (r == 0)
         r = dv_save_manifest(o->save, &desc->digest, desc->media_type, &m, err);
     if (r == 0)
@@ -190,22 +126,16 @@ static int add_platform(oci *o, const dv_save_name *name, const davit_manifest *
     size_t count;
     const davit_descriptor *entries = davit_manifest_entries(index, &count);
     for (size_t i = 0; i < count; i++) {
-        if (!is_followed(&entries[i]) || !entries[i].has_platform ||
+        if (!dv_stored_is_followed(&entries[i]) || !entries[i].has_platform ||
             !dv_save_is_platform(o->save, &entries[i].platform))
             continue;
-        int r = is_complete(o, &entries[i], /* depth= */ 1, err);
+        int r = dv_stored_is_complete(&o->tree, &entries[i], /* depth= */ 1, err);
         if (r < 0)
             return r;
         if (r == 1)
             return add_child(o, name, &entries[i], err);
     }
     return dv_save_no_platform(o->save, err);
-}
-
-/* An attestation is no image of a platform. */
-static bool is_platform(const davit_descriptor *entry)
-{
-    return is_followed(entry) && !(entry->has_platform && dv_str_equal(entry->platform.os, "unknown"));
 }
 
 static int several(const dv_save_name *name, size_t here, size_t all, davit_error **err)
@@ -227,9 +157,9 @@ static int add_present(oci *o, const dv_save_name *name, const davit_manifest *i
     size_t count, here = 0, all = 0, found = 0;
     const davit_descriptor *entries = davit_manifest_entries(index, &count);
     for (size_t i = 0; i < count; i++) {
-        if (!is_platform(&entries[i]))
+        if (!dv_stored_is_image(&entries[i]))
             continue;
-        int r = is_complete(o, &entries[i], /* depth= */ 1, err);
+        int r = dv_stored_is_complete(&o->tree, &entries[i], /* depth= */ 1, err);
         if (r < 0)
             return r;
         all++;
@@ -251,7 +181,9 @@ static int add_index(oci *o, const dv_save_name *name, const davit_manifest *ind
     const davit_save_options *options = o->save->options;
     if (options->platform)
         return add_platform(o, name, index, err);
-    int r = options->flags & DAVIT_SAVE_SPARSE ? 1 : index_is_complete(o, index, /* depth= */ 0, err);
+    int r = options->flags & DAVIT_SAVE_SPARSE
+                ? 1
+                : dv_stored_index_is_complete(&o->tree, index, /* depth= */ 0, err);
     if (r == 1)
         return add_target(o, name, index, digest, err);
     if (r == 0 && options->flags & DAVIT_SAVE_ALL_PLATFORMS)
@@ -330,7 +262,7 @@ static int write_archive(oci *o, davit_error **err)
 
 int dv_save_oci(const dv_save *s, davit_error **err)
 {
-    DV_AUTO(oci) o = {.save = s};
+    DV_AUTO(oci) o = {.save = s, .tree = {.store = s->store}};
     int r = 0;
     for (size_t i = 0; r == 0 && i < s->name_count; i++)
         r = add_name(&o, &s->names[i], err);

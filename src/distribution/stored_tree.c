@@ -75,8 +75,8 @@ int dv_stored_index_is_complete(dv_stored_tree *t, const davit_manifest *index, 
     const davit_descriptor *entries = davit_manifest_entries(index, &count);
     int r = 1;
     for (size_t i = 0; r == 1 && i < count; i++)
-        r = dv_stored_is_followed(&entries[i]) ? dv_stored_is_complete(t, &entries[i], depth + 1, err)
-                                               : dv_stored_has(t, &entries[i], err);
+        if (dv_stored_is_followed(&entries[i]))
+            r = dv_stored_is_complete(t, &entries[i], depth + 1, err);
     return r;
 }
 

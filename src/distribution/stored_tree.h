@@ -33,7 +33,7 @@ int dv_stored_has(const dv_stored_tree *t, const davit_descriptor *blob, davit_e
 /* 1: the document is there and all that it lists, foreign layers excepted; 0: not. */
 int dv_stored_is_complete(dv_stored_tree *t, const davit_descriptor *document, unsigned depth,
                           davit_error **err);
-/* The same of what an index lists. */
+/* The same of the documents that an index lists. */
 int dv_stored_index_is_complete(dv_stored_tree *t, const davit_manifest *index, unsigned depth,
                                 davit_error **err);
 
