@@ -59,8 +59,10 @@ static int64_t pipe_read(dv_body *b, void *into, size_t max, davit_error **err)
     dv_pipe_body *p = (dv_pipe_body *)b;
     size_t n = p->used < max ? p->used : max;
     size_t before_wrap = sizeof(p->ring) - p->start;
-    if (n == 0 && p->result < 0)
-        return dv_error_move(err, &p->err, p->result);
+    if (n == 0 && p->result < 0) { /* again and again, if it is read again */
+        davit_error *copy = dv_error_copy(p->err);
+        return dv_error_move(err, &copy, p->result);
+    }
     if (n == 0)
         return p->ended ? 0 : DV_BODY_LATER;
     size_t first = n < before_wrap ? n : before_wrap;
@@ -101,9 +103,14 @@ int dv_pipe_body_new(dv_loop *loop, uint64_t size, const dv_pipe_body_handler *h
     return 0;
 }
 
+bool dv_pipe_body_fits(const dv_pipe_body *p, size_t size)
+{
+    return size <= sizeof(p->ring) - p->used;
+}
+
 int dv_pipe_body_write(dv_pipe_body *p, const void *bytes, size_t size)
 {
-    if (size > sizeof(p->ring) - p->used) {
+    if (!dv_pipe_body_fits(p, size)) {
         p->full = true;
         return DV_HTTP_PAUSE;
     }

@@ -13,7 +13,7 @@
 #include "net/body.h"
 #include "net/loop.h"
 
-#define DV_PIPE_BODY_ROOM (512u << 10) /* bytes */
+#define DV_PIPE_BODY_ROOM (128u << 10) /* bytes */
 
 typedef struct dv_pipe_body dv_pipe_body;
 
@@ -36,6 +36,8 @@ DV_DEFINE_AUTOPTR(dv_pipe_body, dv_pipe_body_free)
 dv_body *dv_pipe_body_body(dv_pipe_body *p);
 /* All of the bytes (0), or none of them (DV_HTTP_PAUSE) when they do not fit. At most DV_PIPE_BODY_ROOM at once. */
 int dv_pipe_body_write(dv_pipe_body *p, const void *bytes, size_t size);
+/* Whether a write of so many bytes would be taken. */
+bool dv_pipe_body_fits(const dv_pipe_body *p, size_t size);
 /* Nothing follows. */
 void dv_pipe_body_end(dv_pipe_body *p);
 /* What brought the bytes failed for good: the reader gets this error, which is taken over. */
