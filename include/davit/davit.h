@@ -25,6 +25,7 @@
 #include <davit/search.h>
 #include <davit/service.h>
 #include <davit/store.h>
+#include <davit/transport.h>
 #include <davit/unpack.h>
 
 #endif

@@ -99,6 +99,10 @@ int dv_store_resolve(dv_cli *cli, const char *name, const davit_platform *platfo
 /* A small blob, verified, into an empty buffer. The store is open. */
 int dv_store_read_blob(dv_cli *cli, const davit_digest *digest, size_t max, dv_buf *out, davit_error **err);
 
+/* What a layout, an archive or a directory has. The client is made. */
+int dv_files_manifest(dv_cli *cli, const char *place, const davit_platform *platform, davit_manifest **out,
+                      davit_error **err);
+
 /* --- cmd_help.c --- */
 
 void dv_help_usage_line(const dv_cli *cli, dv_buf *out);

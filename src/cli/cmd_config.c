@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include "cli/image_arg.h"
+#include "davit/transport.h"
 
 typedef struct values {
     davit_platform platform;
@@ -35,16 +36,32 @@ static int from_store(dv_cli *cli, const char *name, const davit_platform *platf
     return r;
 }
 
+static int from_files(dv_cli *cli, const char *place, const davit_platform *platform, davit_error **err)
+{
+    DV_AUTOFREE void *bytes = NULL;
+    size_t size = 0;
+    int r = dv_cli_client(cli, /* with_store= */ false, /* flags= */ 0, err);
+    if (r == 0)
+        r = davit_transport_get_config_bytes(cli->client, place, platform, &bytes, &size, err);
+    if (r == 0)
+        dv_output_raw(&cli->out, bytes, size);
+    return r;
+}
+
 static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_error **err)
 {
     const values *v = flags;
     const davit_platform *platform = dv_platform_or_null(&v->platform);
-    dv_image_arg arg;
-    int r = dv_image_arg_parse(arguments[0], DV_TRANSPORT_REGISTRY, &arg, err);
-    if (r < 0)
-        return r;
-    return arg.transport == DV_TRANSPORT_STORE ? from_store(cli, arg.name, platform, err)
-                                               : from_registry(cli, arg.name, platform, err);
+    const dv_image_arg arg = dv_image_arg_read(arguments[0], DV_TRANSPORT_REGISTRY);
+    switch (arg.transport) {
+    case DV_TRANSPORT_REGISTRY:
+        return from_registry(cli, arg.name, platform, err);
+    case DV_TRANSPORT_STORE:
+        return from_store(cli, arg.name, platform, err);
+    case DV_TRANSPORT_FILES:
+        break;
+    }
+    return from_files(cli, arg.name, platform, err);
 }
 
 static const dv_option options[] = {

@@ -17,16 +17,37 @@ static int from_registry(dv_cli *cli, const char *name, const davit_platform *pl
     return r < 0 ? r : davit_registry_resolve(cli->client, ref, platform, out, NULL, NULL, err);
 }
 
+static int from_files(dv_cli *cli, const char *place, const davit_platform *platform, davit_digest *out,
+                      davit_error **err)
+{
+    DV_AUTOPTR(davit_manifest) manifest = NULL;
+    int r = dv_files_manifest(cli, place, platform, &manifest, err);
+    if (r == 0)
+        *out = *davit_manifest_digest(manifest);
+    return r;
+}
+
+static int from(dv_cli *cli, const dv_image_arg *arg, const davit_platform *platform, davit_digest *out,
+                davit_error **err)
+{
+    switch (arg->transport) {
+    case DV_TRANSPORT_REGISTRY:
+        return from_registry(cli, arg->name, platform, out, err);
+    case DV_TRANSPORT_STORE:
+        return dv_store_resolve(cli, arg->name, platform, out, err);
+    case DV_TRANSPORT_FILES:
+        break;
+    }
+    return from_files(cli, arg->name, platform, out, err);
+}
+
 static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_error **err)
 {
     const values *v = flags;
     const davit_platform *platform = dv_platform_or_null(&v->platform);
-    dv_image_arg arg;
+    const dv_image_arg arg = dv_image_arg_read(arguments[0], DV_TRANSPORT_REGISTRY);
     davit_digest digest;
-    int r = dv_image_arg_parse(arguments[0], DV_TRANSPORT_REGISTRY, &arg, err);
-    if (r == 0)
-        r = arg.transport == DV_TRANSPORT_STORE ? dv_store_resolve(cli, arg.name, platform, &digest, err)
-                                                : from_registry(cli, arg.name, platform, &digest, err);
+    int r = from(cli, &arg, platform, &digest, err);
     if (r == 0)
         dv_output_printf(&cli->out, "%s\n", digest.text);
     return r;

@@ -30,17 +30,28 @@ static int from_store(dv_cli *cli, const char *name, const davit_platform *platf
     return r < 0 ? r : davit_store_get_manifest(cli->store, &digest, out, err);
 }
 
+static int from(dv_cli *cli, const dv_image_arg *arg, const davit_platform *platform, davit_manifest **out,
+                davit_error **err)
+{
+    switch (arg->transport) {
+    case DV_TRANSPORT_REGISTRY:
+        return from_registry(cli, arg->name, platform, out, err);
+    case DV_TRANSPORT_STORE:
+        return from_store(cli, arg->name, platform, out, err);
+    case DV_TRANSPORT_FILES:
+        break;
+    }
+    return dv_files_manifest(cli, arg->name, platform, out, err);
+}
+
 static int print(dv_cli *cli, const values *v, const char *name, davit_error **err)
 {
     const davit_platform *platform = dv_platform_or_null(&v->platform);
     DV_AUTOPTR(davit_manifest) manifest = NULL;
-    dv_image_arg arg;
+    const dv_image_arg arg = dv_image_arg_read(name, DV_TRANSPORT_REGISTRY);
     if (v->type)
         return dv_cli_usage(cli, err, "--type is for manifest put");
-    int r = dv_image_arg_parse(name, DV_TRANSPORT_REGISTRY, &arg, err);
-    if (r == 0)
-        r = arg.transport == DV_TRANSPORT_STORE ? from_store(cli, arg.name, platform, &manifest, err)
-                                                : from_registry(cli, arg.name, platform, &manifest, err);
+    int r = from(cli, &arg, platform, &manifest, err);
     if (r < 0)
         return r;
     size_t size;

@@ -5,14 +5,20 @@
 #include "davit/reference.h"
 #include "util/error.h"
 
-typedef enum dv_transport { DV_TRANSPORT_REGISTRY, DV_TRANSPORT_STORE } dv_transport;
+typedef enum dv_transport {
+    DV_TRANSPORT_REGISTRY,
+    DV_TRANSPORT_STORE,
+    DV_TRANSPORT_FILES, /* a layout, an archive or a directory: name is the whole text, which the library reads */
+} dv_transport;
 
 typedef struct dv_image_arg {
     dv_transport transport;
     const char *name; /* what stands behind the transport; borrowed */
 } dv_image_arg;
 
-/* bare: the transport of a name without one. Errors: DAVIT_EINVAL, also for transports that are still to come. */
+/* bare: the transport of a name without one. */
+dv_image_arg dv_image_arg_read(const char *text, dv_transport bare);
+/* The same for commands that know no files: DAVIT_EINVAL for these. */
 int dv_image_arg_parse(const char *text, dv_transport bare, dv_image_arg *out, davit_error **err);
 /* The same for commands that know one transport only: the other one is DAVIT_EINVAL. */
 int dv_image_arg_registry(const char *text, const char **out_name, davit_error **err);

@@ -1,6 +1,7 @@
-/* cli/store_lookup.c - names in the local store, for the commands that take store:NAME. */
+/* cli/store_lookup.c - names in the local store, for the commands that take store:NAME, and in files, for those that take oci:DIR and the like. */
 #include "cli/cli.h"
 
+#include "davit/transport.h"
 #include "util/file.h"
 
 int dv_store_find_one(dv_cli *cli, const char *name, const davit_platform *platform, davit_image_list **out,
@@ -49,4 +50,11 @@ int dv_store_read_blob(dv_cli *cli, const davit_digest *digest, size_t max, dv_b
     if (r == 0 && !davit_digest_equal(&actual, digest))
         r = dv_error_set(err, DAVIT_EDIGEST, "blob %s in the store is damaged", digest->text);
     return r;
+}
+
+int dv_files_manifest(dv_cli *cli, const char *place, const davit_platform *platform, davit_manifest **out,
+                      davit_error **err)
+{
+    int r = dv_cli_client(cli, /* with_store= */ false, /* flags= */ 0, err);
+    return r < 0 ? r : davit_transport_get_manifest(cli->client, place, platform, out, err);
 }

@@ -72,7 +72,10 @@ static void warn_choice(void *user, const char *text)
 
 static int has_document(void *user, const davit_descriptor *document, davit_error **err)
 {
-    dv_target *t = ((dv_copy *)user)->target;
+    const dv_copy *c = user;
+    dv_target *t = c->target;
+    if (c->same_repository)
+        return 1;
     return t->ops->has_document ? t->ops->has_document(t, document, err) : 0;
 }
 
@@ -94,7 +97,7 @@ static int make_plan(dv_copy *c, const davit_descriptor *root, bool whole, dv_co
 static int count_missing(dv_copy *c, const dv_copy_plan *plan, davit_error **err)
 {
     for (size_t i = 0; i < plan->blob_count; i++) {
-        int r = c->target->ops->has_blob(c->target, &plan->blobs[i], err);
+        int r = c->same_repository ? 1 : c->target->ops->has_blob(c->target, &plan->blobs[i], err);
         if (r < 0)
             return r;
         *(r ? &c->result.present_count : &c->result.copied_count) += 1;
@@ -116,12 +119,35 @@ static int put_documents(dv_copy *c, const dv_copy_plan *plan, davit_error **err
     return r;
 }
 
-static int move_content(dv_copy *c, const dv_copy_plan *plan, const char *name, bool alone, davit_error **err)
+static int put_all(dv_copy *c, const dv_copy_plan *plan, const char *name, bool tagged, davit_error **err)
 {
+    int r = put_documents(c, plan, err);
+    return r < 0 || !tagged ? r : c->target->ops->tag(c->target, plan, name, err);
+}
+
+/* A registry that said of a blob that it has it, and then does not know it (quirks.md). */
+static bool lied(const davit_error *err)
+{
+    return dv_str_equal(davit_error_registry_code(err), "MANIFEST_BLOB_UNKNOWN") ||
+           dv_str_equal(davit_error_registry_code(err), "BLOB_UNKNOWN");
+}
+
+static int move_content(dv_copy *c, const dv_copy_plan *plan, const char *name, bool tagged, bool alone,
+                        davit_error **err)
+{
+    DV_AUTOPTR(davit_error) why = NULL;
     int r = c->target->ops->begin(c->target, plan, name, alone, err);
     if (r == 0)
-        r = dv_copy_files(c, plan, err);
-    return r < 0 ? r : put_documents(c, plan, err);
+        r = c->target->registry ? dv_copy_uploads(c, plan, /* anew= */ false, err)
+                                : dv_copy_files(c, plan, err);
+    if (r < 0)
+        return r;
+    r = put_all(c, plan, name, tagged, &why);
+    if (r == 0 || !c->target->registry || !lied(why))
+        return r < 0 ? dv_error_move(err, &why, r) : 0;
+    dv_copy_warn(c, "the registry lacks a blob that it said it has; all are looked at again");
+    r = dv_copy_uploads(c, plan, /* anew= */ true, err);
+    return r < 0 ? r : put_all(c, plan, name, tagged, err);
 }
 
 int dv_copy_content(dv_copy *c, const davit_descriptor *root, davit_error **err)
@@ -133,7 +159,7 @@ int dv_copy_content(dv_copy *c, const davit_descriptor *root, davit_error **err)
     plan.documents[plan.document_count - 1].is_child = true;
     if (c->options->flags & DAVIT_COPY_DRY_RUN)
         return count_missing(c, &plan, err);
-    return move_content(c, &plan, NULL, /* alone= */ false, err);
+    return move_content(c, &plan, NULL, /* tagged= */ false, /* alone= */ false, err);
 }
 
 static const char *target_text(const dv_copy *c, const char *name, dv_buf *out)
@@ -142,17 +168,20 @@ static const char *target_text(const dv_copy *c, const char *name, dv_buf *out)
     return dv_buf_text(out);
 }
 
-/* A name that stands for something else: said, or refused. */
-static int check_replaced(dv_copy *c, const char *name, const davit_digest *old, const davit_digest *made,
-                          davit_error **err)
+static int refuse_to_replace(const dv_copy *c, const char *name, const davit_digest *old,
+                             const davit_digest *made, davit_error **err)
 {
     DV_AUTO(dv_buf) text = DV_BUF_INIT(MESSAGE_MAX);
-    if (c->options->flags & DAVIT_COPY_NO_REPLACE)
-        return dv_error_set(err, DAVIT_EEXIST, "%s is %s, and not replaced by %s",
-                            target_text(c, name, &text), old->text, made->text);
+    return dv_error_set(err, DAVIT_EEXIST, "%s is %s, and not replaced by %s", target_text(c, name, &text),
+                        old->text, made->text);
+}
+
+static void tell_replaced(const dv_copy *c, const char *name, const davit_digest *old)
+{
+    DV_AUTO(dv_buf) text = DV_BUF_INIT(MESSAGE_MAX);
+    bool dry = c->options->flags & DAVIT_COPY_DRY_RUN;
     dv_copy_warn(c, "%s %s: it was %s", target_text(c, name, &text),
-                 c->options->flags & DAVIT_COPY_DRY_RUN ? "would be replaced" : "is replaced", old->text);
-    return 0;
+                 dry ? "would be replaced" : "is replaced", old->text);
 }
 
 /* Nothing has to be looked at when the name means the very same, and no choice is made. */
@@ -167,16 +196,19 @@ static int move_name(dv_copy *c, const dv_copy_plan *plan, const char *to_name, 
                      const davit_digest *old, bool alone, davit_error **err)
 {
     const davit_digest *made = &dv_copy_plan_root(plan)->descriptor.digest;
-    bool same = there && davit_digest_equal(old, made);
-    int r = there && !same ? check_replaced(c, to_name, old, made, err) : 0;
+    bool replaces = there && !davit_digest_equal(old, made);
+    if (replaces && c->options->flags & DAVIT_COPY_NO_REPLACE)
+        return refuse_to_replace(c, to_name, old, made, err);
+    int r = c->options->flags & DAVIT_COPY_DRY_RUN
+                ? count_missing(c, plan, err)
+                : move_content(c, plan, to_name, /* tagged= */ true, alone, err);
     if (r < 0)
         return r;
+    if (replaces)
+        tell_replaced(c, to_name, old);
     c->result.digest = *made;
-    c->result.updated = c->result.updated || !same;
-    if (c->options->flags & DAVIT_COPY_DRY_RUN)
-        return count_missing(c, plan, err);
-    r = move_content(c, plan, to_name, alone, err);
-    return r < 0 ? r : c->target->ops->tag(c->target, plan, to_name, err);
+    c->result.updated = c->result.updated || replaces || !there;
+    return 0;
 }
 
 int dv_copy_name(dv_copy *c, const char *from_name, const char *to_name, bool alone, davit_error **err)
@@ -321,6 +353,16 @@ static void copy_clear(dv_copy *c)
 }
 DV_DEFINE_AUTO(dv_copy, copy_clear)
 
+static void compare_places(dv_copy *c)
+{
+    if (c->from.kind != DV_PLACE_REGISTRY || c->to.kind != DV_PLACE_REGISTRY)
+        return;
+    c->same_registry =
+        dv_str_equal(davit_reference_domain(c->from.reference), davit_reference_domain(c->to.reference));
+    c->same_repository =
+        dv_str_equal(davit_reference_name(c->from.reference), davit_reference_name(c->to.reference));
+}
+
 static int run(dv_copy *c, davit_error **err)
 {
     bool referrers = c->options->flags & DAVIT_COPY_REFERRERS;
@@ -329,6 +371,7 @@ static int run(dv_copy *c, davit_error **err)
         r = dv_target_open(c->client, &c->to, &c->target, err);
     if (r < 0)
         return r;
+    compare_places(c);
     r = c->options->flags & DAVIT_COPY_ALL_TAGS ? copy_all_names(c, err)
                                                 : dv_copy_name(c, NULL, NULL, !referrers, err);
     if (r == 0 && !(c->options->flags & DAVIT_COPY_DRY_RUN))

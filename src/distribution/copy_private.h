@@ -16,6 +16,8 @@ typedef struct dv_copy {
     dv_place from, to;
     dv_source *source;
     dv_target *target;
+    bool same_registry;   /* blobs can be mounted */
+    bool same_repository; /* and here they are there already */
     davit_copy_result result;
 } dv_copy;
 
@@ -34,5 +36,7 @@ int dv_copy_referrers(dv_copy *c, const davit_digest *subject, davit_error **err
 
 /* Those blobs of the plan that the target lacks. */
 int dv_copy_files(dv_copy *c, const dv_copy_plan *plan, davit_error **err);
+/* anew: what the registry said of them before, even that they are mounted, is not believed. */
+int dv_copy_uploads(dv_copy *c, const dv_copy_plan *plan, bool anew, davit_error **err);
 
 #endif

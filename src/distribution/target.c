@@ -5,7 +5,7 @@ int dv_target_open(davit_client *c, const dv_place *place, dv_target **out, davi
 {
     switch (place->kind) {
     case DV_PLACE_REGISTRY:
-        return dv_error_set(err, DAVIT_EUNSUPPORTED, "copying to a registry is not supported yet");
+        return dv_target_registry_open(c, place, out, err);
     case DV_PLACE_STORE:
         return dv_target_store_open(c, place, out, err);
     case DV_PLACE_LAYOUT:

@@ -42,6 +42,8 @@ struct dv_target {
     bool one_image;        /* holds a single image, no index (docker-archive) */
     bool one_name;         /* holds one name only */
     bool keeps_referrers;  /* who refers to what is its own business */
+    dv_registry *
+        registry; /* of a registry, whose blobs go through the upload manager: it has no blob_open(); borrowed */
 };
 
 /* place is borrowed until the close. Nothing is written. */
@@ -49,6 +51,7 @@ int dv_target_open(davit_client *c, const dv_place *place, dv_target **out, davi
 void dv_target_close(dv_target *t); /* NULL is fine; what was not finished is not there */
 DV_DEFINE_AUTOPTR(dv_target, dv_target_close)
 
+int dv_target_registry_open(davit_client *c, const dv_place *place, dv_target **out, davit_error **err);
 int dv_target_store_open(davit_client *c, const dv_place *place, dv_target **out, davit_error **err);
 int dv_target_layout_open(davit_client *c, const dv_place *place, dv_target **out, davit_error **err);
 int dv_target_oci_archive_open(davit_client *c, const dv_place *place, dv_target **out, davit_error **err);

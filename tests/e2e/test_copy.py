@@ -13,7 +13,7 @@ from support import oci
 from support.davit import assert_rss
 from support.image_archive import layers
 
-EXACT = ("store", "oci", "oci-archive", "dir")       # these keep every manifest
+EXACT = ("docker", "store", "oci", "oci-archive", "dir")       # these keep every manifest
 
 
 def skopeo(*args, check=True):
@@ -151,6 +151,20 @@ def test_a_compressed_archive_leaves_nothing_behind(davit, layout, places, tmp_p
     assert davit("copy", f"oci-archive:{directory}/a.tar.gz:web",
                  places("oci", "x")).text.strip() == layout.image("web").digest
     assert os.listdir(directory) == ["a.tar.gz"]
+
+
+@pytest.mark.parametrize("kind", ["oci", "oci-archive", "dir"])
+def test_questions_to_places_without_a_registry(davit, layout, places, kind):
+    place, entry = places(kind, "asked"), layout.tags()["multi"]
+    davit("copy", f"oci:{layout.path}:multi", place)
+    assert davit("digest", place).text.strip() == entry["digest"]
+    assert davit("manifest", place).out == layout.blob(entry["digest"])
+    child = layout.json(entry["digest"])["manifests"][2]["digest"]
+    assert davit("digest", "--platform", "linux/s390x", place).text.strip() == child
+    assert davit("config", "--platform", "linux/s390x", place).out == layout.blob(layout.json(child)["config"]["digest"])
+    davit.fails(3, "digest", "--platform", "linux/mips64", place)
+    failed = davit.fails({1, 2}, "unpack", place, places.root / "root")
+    assert "davit copy brings the image into the store" in " ".join(failed.errors)
 
 
 # ---- what becomes of an index -------------------------------------------------------------------------

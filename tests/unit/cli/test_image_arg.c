@@ -1,8 +1,10 @@
-/* Image arguments: transports, and those that are still to come. */
+/* Image arguments: transports. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+
 #include <cmocka.h>
 
 #include "cli/image_arg.h"
@@ -41,12 +43,17 @@ static void image_arg_parse__transports(void **state)
     }
 }
 
-static void image_arg_parse__what_is_still_to_come_says_so(void **state)
+static void image_arg_parse__files_are_for_commands_that_read_them(void **state)
 {
-    DV_AUTOPTR(davit_error) err = NULL;
-    dv_image_arg arg;
-    assert_int_equal(dv_image_arg_parse("oci:x", DV_TRANSPORT_STORE, &arg, &err), DAVIT_EINVAL);
-    assert_string_equal(davit_error_message(err), "oci:x: the transport oci: is not supported yet");
+    static const char *const texts[] = {"oci:d:x", "oci-archive:f", "docker-archive:f:a/b:1", "dir:d"};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        DV_AUTOPTR(davit_error) err = NULL;
+        dv_image_arg arg = dv_image_arg_read(texts[i], DV_TRANSPORT_STORE);
+        assert_int_equal(arg.transport, DV_TRANSPORT_FILES);
+        assert_string_equal(arg.name, texts[i]);
+        assert_int_equal(dv_image_arg_parse(texts[i], DV_TRANSPORT_STORE, &arg, &err), DAVIT_EINVAL);
+        assert_non_null(strstr(davit_error_message(err), "davit copy brings the image into the store"));
+    }
 }
 
 static void image_arg_registry__refuses_the_store(void **state)
@@ -62,7 +69,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(image_arg_parse__transports),
-        cmocka_unit_test(image_arg_parse__what_is_still_to_come_says_so),
+        cmocka_unit_test(image_arg_parse__files_are_for_commands_that_read_them),
         cmocka_unit_test(image_arg_registry__refuses_the_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
