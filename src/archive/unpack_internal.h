@@ -93,6 +93,8 @@ int dv_unpack_apply_name(dv_unpack *u, const dv_dir *parent, const char *name, c
                          davit_error **err);
 /* The directory at path and all below are going: their modes wait no more. */
 void dv_unpack_forget_late(dv_unpack *u, const char *path, size_t size);
+/* The same for those that are not there any more, right after a removal that may have left some: an inode is soon another's. */
+void dv_unpack_forget_removed(dv_unpack *u, const char *path, size_t size);
 /* The modes that had to wait. */
 int dv_unpack_apply_late(dv_unpack *u, davit_error **err);
 

@@ -224,11 +224,37 @@ static void drop_late(dv_unpack *u, size_t i)
     u->late[i] = u->late[--u->late_count];
 }
 
+static bool is_at_or_below(const dv_unpack_late *l, const char *path, size_t size)
+{
+    return strncmp(l->path, path, size) == 0 && (l->path[size] == '\0' || l->path[size] == '/');
+}
+
+/* A descriptor, or -errno; -ESTALE when another directory stands there. */
+static int open_late(const dv_unpack *u, const dv_unpack_late *l)
+{
+    struct stat st;
+    bool linked;
+    int fd = dv_dirs_open(&u->dirs, l->path, &linked);
+    if (fd < 0 || (fstat(fd, &st) == 0 && st.st_ino == l->inode))
+        return fd;
+    close(fd);
+    return -ESTALE;
+}
+
 void dv_unpack_forget_late(dv_unpack *u, const char *path, size_t size)
 {
+    for (size_t i = u->late_count; i-- > 0;)
+        if (is_at_or_below(&u->late[i], path, size))
+            drop_late(u, i);
+}
+
+void dv_unpack_forget_removed(dv_unpack *u, const char *path, size_t size)
+{
     for (size_t i = u->late_count; i-- > 0;) {
-        const char *late = u->late[i].path;
-        if (strncmp(late, path, size) == 0 && (late[size] == '\0' || late[size] == '/'))
+        if (!is_at_or_below(&u->late[i], path, size))
+            continue;
+        DV_AUTOCLOSE fd = open_late(u, &u->late[i]);
+        if (fd < 0)
             drop_late(u, i);
     }
 }
@@ -294,10 +320,13 @@ int dv_unpack_apply_late(dv_unpack *u, davit_error **err)
         qsort(u->late, u->late_count, sizeof(*u->late), by_path_backwards);
     for (size_t i = 0; i < u->late_count; i++) {
         const dv_unpack_late *l = &u->late[i];
-        struct stat st;
-        bool linked;
-        DV_AUTOCLOSE fd = dv_dirs_open(&u->dirs, l->path, &linked);
-        if (fd < 0 || fstat(fd, &st) < 0 || st.st_ino != l->inode)
+        DV_AUTOCLOSE fd = open_late(u, l);
+        if (fd == -EACCES) { /* one above, that has another name too, was closed before it */
+            memcpy(u->path.text, l->path, strlen(l->path) + 1);
+            u->path.size = strlen(l->path);
+            dv_unpack_skipped(u, "mode %04o", (unsigned)l->mode);
+        }
+        if (fd < 0)
             continue; /* replaced or removed since */
         if (fchmod(fd, l->mode) < 0)
             return dv_error_file(err, errno, "cannot set the mode of %s", l->path);

@@ -54,8 +54,10 @@ static int remove_lower(dv_unpack *u, const dv_dir_ref *directory, const char *n
             return r;
     }
     directory->dir->dirty = true;
-    dv_unpack_forget_late(u, where, where_size);
-    return dv_tree_remove(directory->dir->fd, name, &keep, err);
+    int r = dv_tree_remove(directory->dir->fd, name, &keep, err);
+    if (r == 0)
+        dv_unpack_forget_removed(u, where, where_size);
+    return r;
 }
 
 /* u->path is the marker's: its last component gives way to the name that is removed. */

@@ -587,6 +587,7 @@ static const row rootless_rows[] = {
     FILE_ROW("locked/f", "in"),
     DIR_ROW("locked/deeper", .mode = 0100),
     FILE_ROW("locked/deeper/f", "in", .mode = 010000),
+    DIR_ROW("shut", .mode = 010000),
     {0},
 };
 
@@ -604,7 +605,8 @@ static void rootless__records_what_it_cannot_do(void **state)
     tree_text(s.root_fd, false, &got);
     assert_string_equal(dv_buf_text(&got), "d 0555 etc\nf etc/plain =y\nf 0440 etc/shadow #2 =x\nf 0440 hard "
                                            "#2 =x\nl l -> x\nd 0000 locked\nd 0100 locked/deeper\n"
-                                           "f 0000 locked/deeper/f =in\nf locked/f =in\nf 4755 su =z\n");
+                                           "f 0000 locked/deeper/f =in\nf locked/f =in\nd 0000 shut\n"
+                                           "f 4755 su =z\n");
     const dv_unpack_report *report = dv_unpack_get_report(u);
     assert_int_equal(report->skip_count, 2);
     assert_string_equal(report->skips[0].path, "l");
@@ -623,9 +625,11 @@ static int unpack_as_nobody(sandbox *s)
     if (fchown(s->root_fd, 65534, 65534) < 0 || setresgid(65534, 65534, 65534) < 0 ||
         setresuid(65534, 65534, 65534) < 0)
         return 1;
-    const row *const layers[] = {
-        rootless_rows, LAYER(FILE_ROW("etc/new", "2"), FILE_ROW("locked/g", "2"), FILE_ROW(".wh.locked", "")),
-        LAYER(DIR_ROW("locked", .mode = 0300)), NULL};
+    const row *const layers[] = {rootless_rows,
+                                 LAYER(FILE_ROW("etc/new", "2"), FILE_ROW("locked/g", "2"),
+                                       FILE_ROW(".wh.locked", ""), FILE_ROW("shut/g", "2"),
+                                       FILE_ROW(".wh.shut", "")),
+                                 LAYER(DIR_ROW("locked", .mode = 0300)), NULL};
     if (unpack_rows(s, layers, &(dv_unpack_options){.rootless = true}, &u, &err) < 0) {
         print_error("%s\n", davit_error_message(err));
         return 2;
@@ -638,6 +642,8 @@ static int unpack_as_nobody(sandbox *s)
         return 5;
     if (fstatat(s->root_fd, "locked/f", &st, 0) == 0 || fstatat(s->root_fd, "locked/g", &st, 0) < 0)
         return 6;
+    if (fstatat(s->root_fd, "shut", &st, 0) < 0 || (st.st_mode & 07777) != 0) /* something of it stayed */
+        return 8;
     expect_owner(s->root_fd, "etc", "\x08\x01\x10\xff\xff\xff\xff\x0f", 8);
     dv_unpack_free(DV_STEAL(u));
     const row *const owned[] = {LAYER(FILE_ROW("f", "1")), NULL};
