@@ -343,6 +343,9 @@ int dv_blob_upload_stream(dv_registry *reg, int fd, const davit_digest *expected
     if (hash && queue) {
         dv_hash_update(hash, piece, ahead);
         r = run_upload(&u, err);
+        if (r < 0 && err && davit_error_http_status(*err) == 411)
+            dv_error_wrap(err, r,
+                          "this registry takes nothing of unknown length, so send a file in place of a pipe");
     } else {
         r = dv_error_oom(err);
     }

@@ -345,6 +345,14 @@ def test_index_create(davit, registry, platforms):
     assert davit("digest", "--platform", "linux/arm64", f"{registry.host}/{name}:all").text.strip() == digests["arm64"]
 
 
+def test_index_of_docker_manifests(davit, registry, images):
+    registry.push(images, "debian", "t/docker:amd64", format="v2s2")
+    davit("index", "create", f"{registry.host}/t/docker:all", ":amd64")
+    [only] = raw(registry, "t/docker:all")["manifests"]
+    assert only["mediaType"] == "application/vnd.docker.distribution.manifest.v2+json"
+    assert only["platform"] == {"architecture": oci.HOST_ARCH, "os": "linux"}
+
+
 def test_index_add_and_remove(davit, registry, platforms):
     name, digests = platforms
     ref = f"{registry.host}/{name}:all"

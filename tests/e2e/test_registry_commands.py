@@ -277,3 +277,13 @@ def test_with_credentials_of_a_token_server(davit, token_registry, tmp_path):
     name = ref(token_registry, "demo/mine")
     digest = davit("blob", "put", tmp_path / "file", name).text.strip()
     assert davit("blob", "head", f"{name}@{digest}").text == "9\n"
+
+
+def test_who_may_pull_may_not_push(davit, token_registry, small):
+    """The token server gives everybody a token for demo/debian, for pulling only."""
+    name = f"{ref(token_registry, 'demo/debian')}:1.0"
+    before = davit("digest", name).text
+    for argv in (("manifest", "put", "-", name), ("blob", "put", "-", name.rpartition(":")[0]), ("delete", "--force-digest", name),
+                 ("attach", "--type", "a/b", "-a", "k=v", name), ("index", "create", name, ":1.0")):
+        davit.fails(4, *argv, data=small.image("web").bytes)
+    assert davit("digest", name).text == before

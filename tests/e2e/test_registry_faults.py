@@ -133,6 +133,12 @@ def test_a_pipe_that_is_short_needs_no_chunks(davit, faulty, repository):
     assert faulty.blobs[digest] == data
 
 
+def test_a_long_pipe_where_chunks_are_refused(davit, faulty, repository):
+    faulty.fault("upload", ChunkedRefused())
+    error = davit.fails(1, *FAST, "blob", "put", "-", repository, data=oci.noise("long", 5 << 20)).error
+    assert "send a file in place of a pipe" in error
+
+
 def test_a_pipe_cannot_be_sent_again(davit, faulty, repository):
     faulty.fault("upload", CutUpload(5 << 20), method="PATCH")
     davit.fails({1, 6}, *FAST, "blob", "put", "-", repository, data=oci.noise("long", 9 << 20))
