@@ -596,6 +596,8 @@ static void upload_sent(void *user, int r, dv_response *answer, davit_error *err
             note_session(u);
         if (r == 0)
             upload_send(u);
+        else if (r == DAVIT_EPROTOCOL && u->plan.doubtful)
+            start_over(u, r, err); /* a dead writer's bytes were still on their way when it was asked */
         else
             upload_end(u, r, err);
         return;

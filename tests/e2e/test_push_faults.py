@@ -282,6 +282,19 @@ def test_ctrl_c_ends_within_a_second_and_the_next_push_goes_on(davit, small, to)
     assert to.received(to.image.layers[0]) - to.image.sizes[to.image.layers[0]] < 4 * MIB
 
 
+@pytest.mark.parametrize("point", [5 * MIB, 21 * MIB])
+def test_a_push_right_behind_a_killed_one_arrives(davit, small, to, point):
+    """What the dead one sent still comes in while the next asks where it was."""
+    ref = stored(davit, small, "large", to)
+    to.fault("upload", SlowTake(20e6), method="PATCH")
+    run = davit.start(*FAST, "push", ref)
+    to.wait_received(point)
+    run.kill()
+    to.faults.clear()
+    davit(*FAST, "push", ref)
+    assert_arrived(to, ref)
+
+
 def test_kill_9_at_50_points_sends_less_than_16_mib_again(davit, small):
     rng, kills, rounds = random.Random(20240612), 0, 0
     while kills < 50:
