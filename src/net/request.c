@@ -24,7 +24,7 @@ struct dv_request {
     size_t body_size, body_max;
     dv_body *source;
     uint32_t more_time_ms;
-    bool once, body_may_leave, keeps_method;
+    bool once, body_may_leave, keeps_method, bare_redirect;
     dv_cookies *cookies;
     davit_tls_config *tls;
     bool blob, decode, fresh, large, verify_tls, client_certificate, deny_private, trust_hops;
@@ -144,7 +144,8 @@ static int on_head(void *user, int status, const char *reason, const dv_headers 
         q->response.through_proxy = dv_exchange_uses_proxy(q->exchange);
         q->response.peer_private = dv_exchange_peer_is_private(q->exchange);
     }
-    q->redirecting = is_redirect(status);
+    q->redirecting =
+        is_redirect(status) && (!q->bare_redirect || dv_headers_get(headers, "Location") != NULL);
     if (q->redirecting && !dv_headers_get(headers, "Location"))
         return dv_error_set(err, DAVIT_EPROTOCOL, "%s: redirect (%d) without a Location",
                             q->response.url.host, status);
@@ -297,6 +298,7 @@ int dv_request_start(dv_http_client *c, const dv_request_spec *spec, dv_request 
     q->more_time_ms = spec->more_time_ms;
     q->body_may_leave = spec->body_may_leave;
     q->keeps_method = spec->keeps_method;
+    q->bare_redirect = spec->bare_redirect;
     q->response.left_origin = spec->left_origin;
     q->blob = spec->blob;
     q->decode = spec->decode;

@@ -59,6 +59,7 @@ typedef struct dv_request_spec {
     uint32_t more_time_ms; /* the same */
     bool body_may_leave;   /* another origin may have the body: a blob is no secret (threats A5) */
     bool keeps_method;     /* a redirect that would turn it into a GET is refused */
+    bool bare_redirect;    /* a redirect without a Location is an answer like any other */
     bool left_origin; /* url is on another origin than whoever sent us there: nothing that is origin_only goes out */
     size_t body_max; /* ceiling of a collected body of a success; errors have DV_ERROR_BODY_MAX */
     bool blob;       /* HTTP/1.1 on a connection of its own */

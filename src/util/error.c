@@ -74,13 +74,14 @@ const char *davit_code_text(int code)
     }
 }
 
-/* base's particulars with a new message; base may be NULL. */
-static davit_error *make(const davit_error *base, int code, const dv_buf *text)
+/* base's particulars with a new message and so many bytes behind it; base may be NULL. */
+static davit_error *make_with(const davit_error *base, int code, const dv_buf *text, const void *more,
+                              size_t more_size)
 {
     if (text->failed == DAVIT_ENOMEM)
         return &no_memory;
     size_t size = text->size;
-    davit_error *e = malloc(sizeof(*e) + size + 1);
+    davit_error *e = malloc(sizeof(*e) + size + 1 + more_size);
     if (!e)
         return &no_memory;
     *e = base ? *base : (davit_error){.retry_after_s = -1};
@@ -88,7 +89,17 @@ static davit_error *make(const davit_error *base, int code, const dv_buf *text)
     memcpy(e->text, dv_buf_text(text), size);
     e->text[size] = '\0';
     e->message = e->text;
+    e->more_size = more_size;
+    if (more_size)
+        memcpy(e->text + size + 1, more, more_size);
     return e;
+}
+
+static davit_error *make(const davit_error *base, int code, const dv_buf *text)
+{
+    size_t more_size = 0;
+    const void *more = dv_error_more(base, &more_size);
+    return make_with(base, code, text, more, more_size);
 }
 
 static void replace(davit_error **err, davit_error *e)
@@ -164,6 +175,24 @@ int dv_error_oom(davit_error **err)
     if (err)
         replace(err, &no_memory);
     return DAVIT_ENOMEM;
+}
+
+const void *dv_error_more(const davit_error *err, size_t *out_size)
+{
+    if (!err || err->more_size == 0)
+        return NULL;
+    *out_size = err->more_size;
+    return err->text + strlen(err->text) + 1;
+}
+
+int dv_error_set_more(davit_error **err, const void *bytes, size_t size)
+{
+    if (!err || !*err || is_static(*err))
+        return davit_error_code(err ? *err : NULL);
+    DV_AUTO(dv_buf) text = DV_BUF_INIT(MESSAGE_MAX);
+    dv_buf_puts(&text, (*err)->message);
+    replace(err, make_with(*err, (*err)->code, &text, bytes, size));
+    return (*err)->code;
 }
 
 int dv_error_move(davit_error **to, davit_error **from, int code)

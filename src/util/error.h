@@ -16,6 +16,7 @@ typedef enum dv_error_kind {
     DV_ERROR_MEDIA_TYPE,    /* unsupported media type */
     DV_ERROR_VETO,          /* the embedder's verifier said no: final, whoever else has the image */
     DV_ERROR_PING_RESPONSE, /* a ping was answered, and the answer could not be recorded */
+    DV_ERROR_V1_REGISTRY,   /* a v1 registry refused (registry-v1.md 4); its parts are in `more` */
 } dv_error_kind;
 
 struct davit_error {
@@ -26,6 +27,7 @@ struct davit_error {
     bool final;             /* repeating the request cannot help */
     char registry_code[40]; /* "" when there is none */
     const char *message;    /* text of this struct's own memory, or a static one */
+    size_t more_size;       /* of what follows the message's NUL: particulars that only a kind of error has */
     char text[];
 };
 
@@ -37,6 +39,10 @@ int dv_error_errno(davit_error **err, int code, int errnum, const char *fmt, ...
 /* Put "what: " before the message of *err and return code unchanged. */
 int dv_error_wrap(davit_error **err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 int dv_error_oom(davit_error **err);
+/* Keep bytes with *err through wrapping and copying. Gives its code, or DAVIT_ENOMEM. */
+int dv_error_set_more(davit_error **err, const void *bytes, size_t size);
+/* They; NULL when there are none. */
+const void *dv_error_more(const davit_error *err, size_t *out_size);
 /* A file failed: ENOSPC and EDQUOT are DAVIT_ENOSPACE, everything else DAVIT_EIO. */
 int dv_error_file(davit_error **err, int errnum, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Move *from into *to (when to is not NULL; otherwise it is released) and return code. */

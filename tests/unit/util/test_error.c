@@ -91,6 +91,26 @@ static void error_move__hands_over_or_releases(void **state)
     assert_null(dv_error_copy(NULL));
 }
 
+static void error_more__stays_through_wrapping_and_copying(void **state)
+{
+    davit_error *err = NULL;
+    size_t size = 0;
+    assert_null(dv_error_more(NULL, &size));
+    dv_error_set(&err, DAVIT_EIO, "x");
+    assert_null(dv_error_more(err, &size));
+    assert_int_equal(dv_error_set_more(&err, "a\0bc", 5), DAVIT_EIO);
+    dv_error_wrap(&err, DAVIT_EIO, "a long text before");
+    davit_error *copy = dv_error_copy(err);
+    davit_error_free(err);
+    assert_string_equal(davit_error_message(copy), "a long text before: x");
+    assert_memory_equal(dv_error_more(copy, &size), "a\0bc", 5);
+    assert_int_equal(size, 5);
+    dv_error_set(&copy, DAVIT_EIO, "another");
+    assert_null(dv_error_more(copy, &size));
+    davit_error_free(copy);
+    assert_int_equal(dv_error_set_more(NULL, "a", 1), 0);
+}
+
 static void error_accessors__take_null(void **state)
 {
     assert_string_equal(davit_error_message(NULL), "no error");
@@ -118,6 +138,7 @@ int main(void)
         cmocka_unit_test(error_oom__is_static_and_can_be_passed_around),
         cmocka_unit_test(error_file__full_disks_are_told_apart),
         cmocka_unit_test(error_move__hands_over_or_releases),
+        cmocka_unit_test(error_more__stays_through_wrapping_and_copying),
         cmocka_unit_test(error_accessors__take_null),
         cmocka_unit_test(code__names_and_texts),
     };
