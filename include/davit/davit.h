@@ -21,6 +21,7 @@
 #include <davit/push.h>
 #include <davit/reference.h>
 #include <davit/registry.h>
+#include <davit/registry_v1.h>
 #include <davit/save.h>
 #include <davit/search.h>
 #include <davit/service.h>

@@ -30,6 +30,7 @@ bool dv_fallback_continue(const davit_error *err, bool mirror)
     case DV_ERROR_UNEXPECTED:
     case DV_ERROR_TRANSPORT:
     case DV_ERROR_PING_RESPONSE:
+    case DV_ERROR_V1_REGISTRY:
         break;
     }
     return !strstr(davit_error_message(err), "no such process");

@@ -21,6 +21,15 @@ LISTS = {
         Service.LookupPullEndpoints Service.LookupPushEndpoints Service.ReplaceConfig Service.ResolveRepository Service.Search
         Service.ServiceConfig ServiceOptions
         """,
+    "v1": """
+        Access Authenticator BasicAuth Client ContainerConfig HubService HubService.GetDeleteToken
+        HubService.GetReadToken HubService.GetReadTokenWithAuth HubService.GetWriteToken ImageMetadata ImageService
+        ImageService.AddLayer ImageService.AddMetadata ImageService.GetAncestry ImageService.GetLayer
+        ImageService.GetMetadata NilAuth RegistryError RepositoryService RepositoryService.Delete
+        RepositoryService.DeleteTag RepositoryService.GetImageID RepositoryService.ListTags RepositoryService.SetTag
+        SearchResult SearchResults SearchService SearchService.Query TagMap TokenAuth BasicAuth.ApplyAuthentication
+        NilAuth.ApplyAuthentication TokenAuth.ApplyAuthentication RegistryError.Error
+        """,
 }
 TITLE = "| name | C names | header | test file |"
 COMMENT = re.compile(r"/\*.*?\*/", re.S)

@@ -1,0 +1,432 @@
+/*
+ * davit/registry_v1.h - the first version of the registry protocol, as old private registries and indexes still speak it.
+ *
+ * An index ("Hub") knows users and repositories and gives out tokens; a registry keeps images and tags. A standalone registry is both
+ * and asks for no tokens. A davit_v1_client asks one of them, by its base URL; with a token it asks the registry that the token is for.
+ *
+ * Basic credentials go to the origin of the base URL and a token to its registry, nowhere else (threats A1, A4). Plain http is for
+ * hosts that are marked as insecure. "The network's" errors are those of davit/registry.h.
+ *
+ * For every function here that takes a davit_v1_client: threads: any, one call at a time for each davit_v1_client; blocks within the
+ * limits of the davit_client. A status outside 200-299 is an error that davit_error_is_v1_registry() knows: DAVIT_EUNAUTHORIZED 401,
+ * DAVIT_EDENIED 403, DAVIT_ENOTFOUND 404, DAVIT_ERATELIMIT 429, DAVIT_EUNAVAILABLE 5xx, DAVIT_EREGISTRY the rest. A repository, tag or
+ * image that cannot be a part of a URL's path is DAVIT_EINVAL. Spec: registry-v1.md.
+ */
+#ifndef DAVIT_REGISTRY_V1_H
+#define DAVIT_REGISTRY_V1_H
+
+#include <davit/registry.h>
+
+DAVIT_BEGIN_DECLS
+
+#define DAVIT_V1_BASE_URL "https://index.docker.io/v1/"
+#define DAVIT_V1_JSON_MAX (4u << 20) /* bytes of an image's json (threats C1) */
+#define DAVIT_V1_LIST_MAX (8u << 20) /* bytes of a list of tags, images, repositories or ancestors */
+
+/* --- who asks ----------------------------------------------------------------------------------------------------- */
+
+/** What a token is for. Informative: nothing is checked by it. */
+typedef enum davit_v1_access {
+    DAVIT_V1_ACCESS_NONE = 0,
+    DAVIT_V1_ACCESS_READ = 1,
+    DAVIT_V1_ACCESS_WRITE = 2,
+    DAVIT_V1_ACCESS_DELETE = 3,
+} davit_v1_access;
+
+/** Says who asks: nobody, a user with a password, or the holder of a token. Immutable. */
+typedef struct davit_v1_auth davit_v1_auth;
+
+/** Nobody: the request stays as it is. Free with davit_v1_auth_free(). Errors: DAVIT_ENOMEM. Threads: any. */
+DAVIT_API int davit_v1_nil_auth(davit_v1_auth **out, davit_error **err);
+
+/**
+ * A user with a password, as Basic.
+ *
+ * @param out  set on success; free with davit_v1_auth_free()
+ *
+ * Errors:  DAVIT_EINVAL (a colon in the name, control bytes), DAVIT_ENOMEM
+ * Threads: any
+ * Spec:    registry-v1.md 3
+ */
+DAVIT_API int davit_v1_basic_auth(const char *user, const char *password, davit_v1_auth **out,
+                                  davit_error **err);
+
+/**
+ * The holder of a token for a registry: the request goes there in place of the base URL's host, with its scheme and path.
+ *
+ * @param host   host[:port]; "" makes a token that cannot be used
+ * @param token  as it stands behind "Token "
+ * @param out    set on success; free with davit_v1_auth_free()
+ *
+ * Errors:  DAVIT_EINVAL (control bytes), DAVIT_ENOMEM
+ * Threads: any
+ * Spec:    registry-v1.md 3
+ */
+DAVIT_API int davit_v1_token_auth(const char *host, const char *token, davit_v1_access access,
+                                  davit_v1_auth **out, davit_error **err);
+
+/** Wipe and release; NULL is fine. Threads: any. */
+DAVIT_API void davit_v1_auth_free(davit_v1_auth *auth);
+
+/** host[:port] that a token is for, "" when none is known; NULL for what is no token. Borrowed. Threads: any. */
+DAVIT_API const char *davit_v1_auth_host(const davit_v1_auth *auth);
+/** The token as it stands, a secret; NULL for what is no token. Borrowed. Threads: any. */
+DAVIT_API const char *davit_v1_auth_token(const davit_v1_auth *auth);
+/** What a token is for; DAVIT_V1_ACCESS_NONE for what is no token. Threads: any. */
+DAVIT_API davit_v1_access davit_v1_auth_access(const davit_v1_auth *auth);
+
+/**
+ * What becomes of a request (ApplyAuthentication).
+ *
+ * @param auth               NULL: nobody
+ * @param url                of the request
+ * @param out_url            set on success: where it goes; free with free()
+ * @param out_authorization  set on success: the value of its Authorization, NULL for none; release with davit_secret_free()
+ *
+ * Errors:  DAVIT_EINVAL (a URL that is none), DAVIT_EPROTOCOL (a token without a registry, or whose registry is no host[:port]),
+ *          DAVIT_ENOMEM
+ * Threads: any
+ * Spec:    registry-v1.md 3, 6
+ */
+DAVIT_API int davit_v1_auth_apply(const davit_v1_auth *auth, const char *url, char **out_url,
+                                  char **out_authorization, davit_error **err);
+
+/* --- refusals ------------------------------------------------------------------------------------------------------- */
+
+/**
+ * Whether an error is a registry's answer (RegistryError): davit_error_http_status() is its code, and its message "METHOD URL returned
+ * CODE", behind what callers put before it.
+ *
+ * Threads: any
+ * Spec:    registry-v1.md 4
+ */
+DAVIT_API bool davit_error_is_v1_registry(const davit_error *err);
+/** The method of the request that was refused; NULL for other errors. Borrowed from @p err. Threads: any. */
+DAVIT_API const char *davit_v1_error_method(const davit_error *err);
+/** The URL that was asked for; NULL for other errors. Borrowed from @p err. Threads: any. */
+DAVIT_API const char *davit_v1_error_url(const davit_error *err);
+/** The registry's own words, from {"error":"..."}; NULL when it said none. Borrowed from @p err. Threads: any. */
+DAVIT_API const char *davit_v1_error_detail(const davit_error *err);
+
+/* --- the client --------------------------------------------------------------------------------------------------------- */
+
+/** One base URL, and the cookies that its hosts set. */
+typedef struct davit_v1_client davit_v1_client;
+
+/**
+ * Make a client of a registry or an index.
+ *
+ * @param client    borrowed until the end
+ * @param base_url  NULL: DAVIT_V1_BASE_URL. Paths are resolved against it (RFC 3986), so it should end with "/v1/"
+ * @param out       set on success; free with davit_v1_client_free()
+ *
+ * Errors:  DAVIT_EINVAL (no http or https URL, or plain http to a host that is not marked as insecure), DAVIT_ENOMEM
+ * Threads: any
+ * Spec:    registry-v1.md 2; threats A14
+ */
+DAVIT_API int davit_v1_client_new(davit_client *client, const char *base_url, davit_v1_client **out,
+                                  davit_error **err);
+/** Forget its cookies and release it; NULL is fine. No call of it may be running. */
+DAVIT_API void davit_v1_client_free(davit_v1_client *client);
+/** The URL that paths are resolved against. Borrowed. Threads: any. */
+DAVIT_API const char *davit_v1_client_base_url(const davit_v1_client *client);
+
+/**
+ * Ask whether there is a v1 registry.
+ *
+ * @param out_standalone  NULL, or set on success: it says that it has no index
+ *
+ * Errors:  a registry's refusal, the network's
+ * Spec:    registry-v1.md 5, 10
+ */
+DAVIT_API int davit_v1_ping(davit_v1_client *client, bool *out_standalone, davit_error **err);
+
+/**
+ * Prove who one is to an index.
+ *
+ * @param auth  davit_v1_basic_auth()
+ *
+ * Errors:  DAVIT_EUNAUTHORIZED, another refusal, the network's
+ * Spec:    registry-v1.md 5
+ */
+DAVIT_API int davit_v1_login(davit_v1_client *client, const davit_v1_auth *auth, davit_error **err);
+
+/* --- the index -------------------------------------------------------------------------------------------------------- */
+
+/** An entry of a repository's list of images. Texts are owned; NULL reads as "". */
+typedef struct davit_v1_image_entry {
+    char *id;
+    char *checksum; /**< "sha256:..." */
+} davit_v1_image_entry;
+
+typedef struct davit_v1_image_entries {
+    davit_v1_image_entry *items;
+    size_t count;
+} davit_v1_image_entries;
+
+DAVIT_API void davit_v1_image_entries_free(davit_v1_image_entries *entries); /**< NULL is fine */
+
+/**
+ * Ask for a token to read a public repository (Hub.GetReadToken).
+ *
+ * @param out  set on success; free with davit_v1_auth_free(). Its host is empty where the index names no registry, and then it
+ *             cannot be used
+ *
+ * Errors:  a registry's refusal, the network's
+ * Spec:    registry-v1.md 5, 6
+ */
+DAVIT_API int davit_v1_hub_get_read_token(davit_v1_client *client, const char *repository,
+                                          davit_v1_auth **out, davit_error **err);
+/** The same as somebody (Hub.GetReadTokenWithAuth). */
+DAVIT_API int davit_v1_hub_get_read_token_with_auth(davit_v1_client *client, const char *repository,
+                                                    const davit_v1_auth *auth, davit_v1_auth **out,
+                                                    davit_error **err);
+/** Ask for a token to set tags of images that the repository has (Hub.GetWriteToken). */
+DAVIT_API int davit_v1_hub_get_write_token(davit_v1_client *client, const char *repository,
+                                           const davit_v1_auth *auth, davit_v1_auth **out, davit_error **err);
+/** Ask for a token to push: @p images are all that are going to be, by their ids; others will be refused. */
+DAVIT_API int davit_v1_hub_get_write_token_for(davit_v1_client *client, const char *repository,
+                                               const davit_v1_image_entry *images, size_t count,
+                                               const davit_v1_auth *auth, davit_v1_auth **out,
+                                               davit_error **err);
+/** Ask for a token to delete (Hub.GetDeleteToken). A standalone registry deletes the repository at once and gives none. */
+DAVIT_API int davit_v1_hub_get_delete_token(davit_v1_client *client, const char *repository,
+                                            const davit_v1_auth *auth, davit_v1_auth **out,
+                                            davit_error **err);
+/**
+ * The images of a repository, as the index has them.
+ *
+ * @param out  set on success; free with davit_v1_image_entries_free()
+ *
+ * Limits:  DAVIT_V1_LIST_MAX
+ * Errors:  a registry's refusal, DAVIT_EFORMAT, DAVIT_ETOOBIG, the network's
+ * Spec:    registry-v1.md 5, 10
+ */
+DAVIT_API int davit_v1_hub_list_images(davit_v1_client *client, const char *repository,
+                                       const davit_v1_auth *auth, davit_v1_image_entries **out,
+                                       davit_error **err);
+/**
+ * Tell the index which images a repository has now, when they are pushed.
+ *
+ * @param endpoint  host[:port] of the registry that has them
+ *
+ * Errors:  DAVIT_EINVAL, a registry's refusal, the network's
+ * Spec:    registry-v1.md 5, 8
+ */
+DAVIT_API int davit_v1_hub_put_images(davit_v1_client *client, const char *repository,
+                                      const davit_v1_image_entry *images, size_t count, const char *endpoint,
+                                      const davit_v1_auth *auth, davit_error **err);
+
+/* --- images ------------------------------------------------------------------------------------------------------------- */
+
+/** A list of texts; items NULL is null, which is not the same as empty. */
+typedef struct davit_v1_texts {
+    char **items;
+    size_t count;
+} davit_v1_texts;
+
+/** How a container of an image runs (ContainerConfig). Texts are owned; NULL reads as "". Spec: registry-v1.md 7 */
+typedef struct davit_v1_container_config {
+    char *hostname, *domainname, *user;
+    int64_t memory, memory_swap, cpu_shares;
+    char *cpuset;
+    bool attach_stdin, attach_stdout, attach_stderr;
+    davit_v1_texts port_specs;
+    davit_v1_texts exposed_ports; /**< the keys of a set */
+    bool tty, open_stdin, stdin_once;
+    davit_v1_texts env, cmd, dns;
+    char *image;
+    davit_v1_texts volumes; /**< the keys of a set */
+    char *volumes_from, *working_dir;
+    davit_v1_texts entrypoint;
+    bool network_disabled;
+    davit_v1_texts security_opts, on_build;
+} davit_v1_container_config;
+
+/** What a registry knows of an image (ImageMetadata). Texts are owned; NULL reads as "". Spec: registry-v1.md 7 */
+typedef struct davit_v1_image_metadata {
+    char *id, *parent, *comment;
+    char *created; /**< RFC 3339; NULL: 0001-01-01T00:00:00Z */
+    davit_v1_container_config container_config;
+    char *docker_version, *author;
+    davit_v1_container_config *config; /**< NULL: null */
+    char *architecture, *os;
+    int64_t size; /**< bytes */
+    void *raw; /**< the bytes it was read from, which are what a checksum covers; NULL when there were none */
+    size_t raw_size;
+} davit_v1_image_metadata;
+
+/** Read the JSON: key case is ignored where no key fits exactly; unknown keys are skipped; null is zero. Errors: DAVIT_EFORMAT, DAVIT_ETOOBIG. */
+DAVIT_API int davit_v1_image_metadata_parse(const void *bytes, size_t size, davit_v1_image_metadata **out,
+                                            davit_error **err);
+/** Write the JSON, all keys in their order; free with free(). Errors: DAVIT_EFORMAT (created), DAVIT_ENOMEM. */
+DAVIT_API int davit_v1_image_metadata_format(const davit_v1_image_metadata *metadata, char **out,
+                                             davit_error **err);
+DAVIT_API void davit_v1_image_metadata_free(davit_v1_image_metadata *metadata); /**< NULL is fine */
+
+/** An image's json as a registry answers it. */
+typedef struct davit_v1_image_json {
+    void *bytes;
+    size_t size;
+    uint64_t layer_size;      /**< X-Docker-Size; DAVIT_SIZE_UNKNOWN when it is not said */
+    davit_v1_texts checksums; /**< X-Docker-Checksum-Payload: any may be the image's */
+} davit_v1_image_json;
+
+DAVIT_API void davit_v1_image_json_free(davit_v1_image_json *json); /**< NULL is fine */
+
+/**
+ * Fetch an image's json, and what the registry says of its layer.
+ *
+ * @param auth  NULL: nobody
+ * @param out   set on success; free with davit_v1_image_json_free()
+ *
+ * Limits:  DAVIT_V1_JSON_MAX
+ * Errors:  a registry's refusal (400 while the image is being uploaded), DAVIT_ETOOBIG, the network's
+ * Spec:    registry-v1.md 5, 9, 10
+ */
+DAVIT_API int davit_v1_image_get_json(davit_v1_client *client, const char *image, const davit_v1_auth *auth,
+                                      davit_v1_image_json **out, davit_error **err);
+/** The same, read (Image.GetMetadata); free with davit_v1_image_metadata_free(). Errors: also DAVIT_EFORMAT. */
+DAVIT_API int davit_v1_image_get_metadata(davit_v1_client *client, const char *image,
+                                          const davit_v1_auth *auth, davit_v1_image_metadata **out,
+                                          davit_error **err);
+/** Begin an image with its metadata (Image.AddMetadata). Errors: also DAVIT_EFORMAT (created). */
+DAVIT_API int davit_v1_image_add_metadata(davit_v1_client *client, const char *image,
+                                          const davit_v1_image_metadata *metadata, const davit_v1_auth *auth,
+                                          davit_error **err);
+/** Begin an image with the bytes of its json as they are, which a checksum covers. */
+DAVIT_API int davit_v1_image_add_json(davit_v1_client *client, const char *image, const void *bytes,
+                                      size_t size, const davit_v1_auth *auth, davit_error **err);
+/**
+ * Fetch an image's layer, a tar that may be compressed (Image.GetLayer). It goes on after a cut where the registry does. What reaches
+ * @p write is unverified: the checksum is in davit_v1_image_json.
+ *
+ * @param write     runs on the calling thread
+ * @param out_size  NULL, or set on success
+ *
+ * Errors:  a registry's refusal, what @p write returned, DAVIT_EPROTOCOL (the registry does not go on), the network's
+ * Spec:    registry-v1.md 5, 9, 10
+ */
+DAVIT_API int davit_v1_image_get_layer(davit_v1_client *client, const char *image, const davit_v1_auth *auth,
+                                       davit_write_fn write, void *user_data, uint64_t *out_size,
+                                       davit_error **err);
+/**
+ * Send an image's layer (Image.AddLayer), once: what was read is gone.
+ *
+ * @param read  runs on the calling thread
+ * @param size  bytes that it will give; DAVIT_SIZE_UNKNOWN: they are sent in chunks
+ *
+ * Errors:  a registry's refusal, what @p read returned, DAVIT_EIO (another size), the network's
+ * Spec:    registry-v1.md 5, 8
+ */
+DAVIT_API int davit_v1_image_add_layer(davit_v1_client *client, const char *image, davit_read_fn read,
+                                       void *user_data, uint64_t size, const davit_v1_auth *auth,
+                                       davit_error **err);
+/**
+ * Complete an image that was sent: without this a registry gives it to nobody.
+ *
+ * @param checksum  "sha256:" and the hex of SHA-256 over the json as it was sent, a newline, and the layer as it was sent
+ *
+ * Errors:  DAVIT_EINVAL, a registry's refusal, the network's
+ * Spec:    registry-v1.md 5, 8
+ */
+DAVIT_API int davit_v1_image_add_checksum(davit_v1_client *client, const char *image, const char *checksum,
+                                          const davit_v1_auth *auth, davit_error **err);
+/**
+ * The ids that an image is made of, itself first, the root last (Image.GetAncestry). They are as the registry says: whoever uses one as
+ * more than a text checks it.
+ *
+ * @param out  set on success; release with davit_v1_texts_clear()
+ *
+ * Limits:  DAVIT_V1_LIST_MAX
+ * Errors:  a registry's refusal, DAVIT_EFORMAT, DAVIT_ETOOBIG, the network's
+ * Spec:    registry-v1.md 5
+ */
+DAVIT_API int davit_v1_image_get_ancestry(davit_v1_client *client, const char *image,
+                                          const davit_v1_auth *auth, davit_v1_texts *out, davit_error **err);
+/** Release the texts and leave the list empty; NULL is fine. Threads: any. */
+DAVIT_API void davit_v1_texts_clear(davit_v1_texts *texts);
+
+/* --- repositories --------------------------------------------------------------------------------------------------------- */
+
+/** A tag and the image it names. Texts are owned. */
+typedef struct davit_v1_tag {
+    char *name, *id;
+} davit_v1_tag;
+
+/** The tags of a repository (TagMap), in the registry's order. */
+typedef struct davit_v1_tags {
+    davit_v1_tag *items;
+    size_t count;
+} davit_v1_tags;
+
+DAVIT_API void davit_v1_tags_free(davit_v1_tags *tags); /**< NULL is fine */
+
+/**
+ * List the tags of a repository (Repository.ListTags).
+ *
+ * @param out  set on success; free with davit_v1_tags_free()
+ *
+ * Limits:  DAVIT_V1_LIST_MAX
+ * Errors:  a registry's refusal, DAVIT_EFORMAT, DAVIT_ETOOBIG, the network's
+ * Spec:    registry-v1.md 5
+ */
+DAVIT_API int davit_v1_repository_list_tags(davit_v1_client *client, const char *repository,
+                                            const davit_v1_auth *auth, davit_v1_tags **out,
+                                            davit_error **err);
+/** The id of the image that a tag names (Repository.GetImageID); free with free(). Errors: also DAVIT_EFORMAT. */
+DAVIT_API int davit_v1_repository_get_image_id(davit_v1_client *client, const char *repository,
+                                               const char *tag, const davit_v1_auth *auth, char **out,
+                                               davit_error **err);
+/** Let a tag name an image (Repository.SetTag); mind the order. */
+DAVIT_API int davit_v1_repository_set_tag(davit_v1_client *client, const char *repository, const char *image,
+                                          const char *tag, const davit_v1_auth *auth, davit_error **err);
+/** Delete a tag (Repository.DeleteTag). */
+DAVIT_API int davit_v1_repository_delete_tag(davit_v1_client *client, const char *repository, const char *tag,
+                                             const davit_v1_auth *auth, davit_error **err);
+/** Delete a repository with its tags (Repository.Delete). Images stay. */
+DAVIT_API int davit_v1_repository_delete(davit_v1_client *client, const char *repository,
+                                         const davit_v1_auth *auth, davit_error **err);
+
+/* --- search ---------------------------------------------------------------------------------------------------------------- */
+
+/** One repository that was found. Texts are owned; NULL reads as "". Spec: registry-v1.md 7 */
+typedef struct davit_v1_search_result {
+    char *name;
+    bool is_automated, is_trusted, is_official;
+    int64_t star_count;
+    char *description;
+} davit_v1_search_result;
+
+/** A page of results. Counters that a registry does not send are 0. */
+typedef struct davit_v1_search_results {
+    int64_t num_pages, num_results;
+    davit_v1_search_result *items;
+    size_t count;
+    int64_t page_size;
+    char *query;
+    int64_t page;
+} davit_v1_search_results;
+
+/** Read the JSON; page may be a number or a text. Errors: DAVIT_EFORMAT, DAVIT_ETOOBIG. */
+DAVIT_API int davit_v1_search_results_parse(const void *bytes, size_t size, davit_v1_search_results **out,
+                                            davit_error **err);
+DAVIT_API void davit_v1_search_results_free(davit_v1_search_results *results); /**< NULL is fine */
+
+/**
+ * Ask for one page of the repositories whose name or description holds a text (Search.Query). A standalone registry ignores page and
+ * number, and answers all.
+ *
+ * @param number  results on a page
+ * @param out     set on success; free with davit_v1_search_results_free()
+ *
+ * Limits:  DAVIT_V1_LIST_MAX
+ * Errors:  a registry's refusal, DAVIT_EFORMAT, DAVIT_ETOOBIG, the network's
+ * Spec:    registry-v1.md 5, 7
+ */
+DAVIT_API int davit_v1_search_query(davit_v1_client *client, const char *query, int64_t page, int64_t number,
+                                    davit_v1_search_results **out, davit_error **err);
+
+DAVIT_END_DECLS
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * registry/v1_client.h - one request to a v1 registry or index: where it goes, as whom, with which cookies, and what a refusal is.
+ * Spec: registry-v1.md 2-4, 12.
+ *
+ * v1_session.h is for the search of an index that is to be found first; this asks the base URL that it was given.
+ *
+ * Threads: a caller's, one at a time for each client; blocks.
+ */
+#ifndef DV_REGISTRY_V1_CLIENT_H
+#define DV_REGISTRY_V1_CLIENT_H
+
+#include "registry/request_stream.h"
+#include "registry/v1_auth.h"
+#include "util/json.h"
+
+#define DV_V1_PATH_MAX DV_URL_MAX
+#define DV_V1_ANSWER_MAX (64u << 10) /* bytes of an answer that is not looked at */
+
+DV_DEFINE_AUTOPTR(davit_v1_client, davit_v1_client_free)
+
+typedef struct dv_v1_call {
+    const char *method;
+    const char *path; /* resolved against the base URL */
+    const davit_v1_auth *auth;
+    const char *header[2][2]; /* name and value; NULL name: none */
+    const void *body;
+    size_t body_size;
+    size_t body_max;      /* of the answer; 0: it is not looked at */
+    dv_stream_ends *ends; /* NULL: nothing is streamed */
+    bool once;            /* not to be repeated: again would mean something else */
+} dv_v1_call;
+
+/* out may be NULL. A status outside 200-299 is a RegistryError. */
+int dv_v1_ask(davit_v1_client *c, const dv_v1_call *call, dv_response *out, davit_error **err);
+/* The same for an answer that is JSON. what names it in errors. */
+int dv_v1_ask_json(davit_v1_client *c, const dv_v1_call *call, const char *what, dv_json **out,
+                   davit_error **err);
+
+/* Append a part of a path as it is. DAVIT_EINVAL: it would not stay one. what names it. */
+int dv_v1_path_add(dv_buf *path, const char *what, const char *part, davit_error **err);
+/* "before" repository or image "behind", as one path. */
+int dv_v1_path_make(dv_buf *path, const char *before, const char *what, const char *part, const char *behind,
+                    davit_error **err);
+/* Whether the base URL's host is on a private network, as far as is known. */
+bool dv_v1_client_is_private(const davit_v1_client *c);
+davit_client *dv_v1_client_of(const davit_v1_client *c);
+
+#endif
