@@ -108,7 +108,7 @@ static void note_limits(davit_client *c, const davit_client_options *o)
     note_limit(rows, "max-concurrent-downloads", o->max_concurrent_downloads, f->max_concurrent_downloads,
                f->path, "3 large, 16 small");
     note_limit(rows, "max-concurrent-uploads", o->max_concurrent_uploads, f->max_concurrent_uploads, f->path,
-               "5");
+               "5 large, 16 small");
     note_limit(rows, "max-download-attempts", o->max_download_attempts, f->max_download_attempts, f->path,
                "5");
     note_ms(rows, "connect-timeout", o->connect_timeout_ms, l->connect_timeout_ms);

@@ -178,7 +178,7 @@ def test_info_without_a_configuration(davit, etc):
     assert document["RegistryConfig"] == EMPTY_SERVICE
     assert document["Version"] in davit("version").text
     rows = {row["Key"]: (row["Value"], row["Origin"]) for row in document["Settings"]}
-    assert rows["max-concurrent-uploads"] == ("5", "default")
+    assert rows["max-concurrent-uploads"] == ("5 large, 16 small", "default")
     assert rows["connect-timeout"] == ("10", "default")
     assert rows["first-byte-timeout"] == rows["stall-timeout"] == ("30", "default")
     assert rows["min-rate"] == ("1024", "default") and rows["min-rate-window"] == ("60", "default")

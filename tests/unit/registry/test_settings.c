@@ -70,12 +70,12 @@ static void settings__of_nothing_are_defaults(void **state)
         assert_string_equal(s->items[i].origin, "default");
     assert_string_equal(rows(c, "insecure-registries"), "::1/128=default 127.0.0.0/8=default");
     assert_string_equal(rows(c, "max-concurrent-downloads"), "3 large, 16 small=default");
-    assert_string_equal(rows(c, "max-concurrent-uploads"), "5=default");
+    assert_string_equal(rows(c, "max-concurrent-uploads"), "5 large, 16 small=default");
     assert_string_equal(rows(c, "retry-delay"), "0.5=default");
     assert_string_equal(rows(c, "min-rate-window"), "60=default");
     assert_string_equal(rows(c, "config"), "");
     assert_string_equal(rows(c, "store"), "");
-    assert_int_equal(c->uploads, 5);
+    assert_int_equal(c->uploads, 0);
 }
 
 static void settings__of_file_and_options(void **state)
