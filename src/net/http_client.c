@@ -24,6 +24,7 @@
 #define BUFFER_SMALL (16L << 10) /* of each of several ranges, and of documents */
 #define BUFFER_LARGE (128L << 10)
 #define BUFFER_UPLOAD (128L << 10)
+#define BUFFER_UPLOAD_SMALL (32L << 10) /* of bodies under 1 MiB, of which many are under way at once */
 /*
  * Bytes of a body that the kernel may hold back. Left to itself it takes megabytes, which go out for longer over a slow link than an
  * answer may take, with nobody who sees that they do.
@@ -562,7 +563,8 @@ static void set_source(dv_exchange *x, const dv_exchange_spec *spec)
     curl_easy_setopt(x->easy, CURLOPT_READDATA, x);
     curl_easy_setopt(x->easy, CURLOPT_SEEKFUNCTION, on_seek);
     curl_easy_setopt(x->easy, CURLOPT_SEEKDATA, x);
-    curl_easy_setopt(x->easy, CURLOPT_UPLOAD_BUFFERSIZE, BUFFER_UPLOAD);
+    curl_easy_setopt(x->easy, CURLOPT_UPLOAD_BUFFERSIZE,
+                     size < 1u << 20 ? BUFFER_UPLOAD_SMALL : BUFFER_UPLOAD);
     curl_easy_setopt(x->easy, CURLOPT_CUSTOMREQUEST, spec->method);
 }
 

@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#define SMALL (1u << 20) /* bytes: of smaller bodies many are under way at once */
+
 struct dv_pipe_body {
     dv_body body;
     dv_loop *loop;
@@ -19,7 +21,8 @@ struct dv_pipe_body {
     bool ended;
     int result;
     davit_error *err;
-    unsigned char ring[DV_PIPE_BODY_ROOM];
+    size_t room; /* bytes of the ring */
+    unsigned char ring[];
 };
 
 void dv_pipe_body_free(dv_pipe_body *p)
@@ -58,7 +61,7 @@ static int64_t pipe_read(dv_body *b, void *into, size_t max, davit_error **err)
 {
     dv_pipe_body *p = (dv_pipe_body *)b;
     size_t n = p->used < max ? p->used : max;
-    size_t before_wrap = sizeof(p->ring) - p->start;
+    size_t before_wrap = p->room - p->start;
     if (n == 0 && p->result < 0) { /* again and again, if it is read again */
         davit_error *copy = dv_error_copy(p->err);
         return dv_error_move(err, &copy, p->result);
@@ -68,9 +71,9 @@ static int64_t pipe_read(dv_body *b, void *into, size_t max, davit_error **err)
     size_t first = n < before_wrap ? n : before_wrap;
     memcpy(into, p->ring + p->start, first);
     memcpy((unsigned char *)into + first, p->ring, n - first);
-    p->start = (p->start + n) % sizeof(p->ring);
+    p->start = (p->start + n) % p->room;
     p->used -= n;
-    if (p->full && p->used <= sizeof(p->ring) / 2) {
+    if (p->full && p->used <= p->room / 2) {
         p->full = false;
         dv_timer_start(p->loop, &p->space, 0);
     }
@@ -89,10 +92,12 @@ static int pipe_seek(dv_body *b, uint64_t offset, davit_error **err)
 int dv_pipe_body_new(dv_loop *loop, uint64_t size, const dv_pipe_body_handler *handler, void *user,
                      dv_pipe_body **out, davit_error **err)
 {
-    dv_pipe_body *p = malloc(sizeof(*p)); /* the ring need not be zeroed */
+    size_t room = size < SMALL ? DV_PIPE_BODY_ROOM_SMALL : DV_PIPE_BODY_ROOM;
+    dv_pipe_body *p = malloc(sizeof(*p) + room); /* the ring need not be zeroed */
     if (!p)
         return dv_error_oom(err);
-    memset(p, 0, offsetof(dv_pipe_body, ring));
+    memset(p, 0, sizeof(*p));
+    p->room = room;
     p->body = (dv_body){.size = size, .read = pipe_read, .seek = handler->on_seek ? pipe_seek : NULL};
     p->loop = loop;
     p->wake.fire = on_wake;
@@ -105,7 +110,7 @@ int dv_pipe_body_new(dv_loop *loop, uint64_t size, const dv_pipe_body_handler *h
 
 bool dv_pipe_body_fits(const dv_pipe_body *p, size_t size)
 {
-    return size <= sizeof(p->ring) - p->used;
+    return size <= p->room - p->used;
 }
 
 int dv_pipe_body_write(dv_pipe_body *p, const void *bytes, size_t size)
@@ -114,7 +119,7 @@ int dv_pipe_body_write(dv_pipe_body *p, const void *bytes, size_t size)
         p->full = true;
         return DV_HTTP_PAUSE;
     }
-    size_t at = (p->start + p->used) % sizeof(p->ring), room = sizeof(p->ring) - at;
+    size_t at = (p->start + p->used) % p->room, room = p->room - at;
     size_t first = size < room ? size : room;
     memcpy(p->ring + at, bytes, first);
     memcpy(p->ring, (const unsigned char *)bytes + first, size - first);

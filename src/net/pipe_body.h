@@ -13,7 +13,8 @@
 #include "net/body.h"
 #include "net/loop.h"
 
-#define DV_PIPE_BODY_ROOM (128u << 10) /* bytes */
+#define DV_PIPE_BODY_ROOM (128u << 10)      /* bytes */
+#define DV_PIPE_BODY_ROOM_SMALL (32u << 10) /* of a body that is small as a whole */
 
 typedef struct dv_pipe_body dv_pipe_body;
 
@@ -34,7 +35,7 @@ void dv_pipe_body_free(dv_pipe_body *p); /* NULL is fine */
 DV_DEFINE_AUTOPTR(dv_pipe_body, dv_pipe_body_free)
 
 dv_body *dv_pipe_body_body(dv_pipe_body *p);
-/* All of the bytes (0), or none of them (DV_HTTP_PAUSE) when they do not fit. At most DV_PIPE_BODY_ROOM at once. */
+/* All of the bytes (0), or none of them (DV_HTTP_PAUSE) when they do not fit. At most DV_PIPE_BODY_ROOM_SMALL at once. */
 int dv_pipe_body_write(dv_pipe_body *p, const void *bytes, size_t size);
 /* Whether a write of so many bytes would be taken. */
 bool dv_pipe_body_fits(const dv_pipe_body *p, size_t size);
