@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 #define WAIT_MS 100 /* how soon a cancellation is noticed */
+#define AT_ONCE \
+    32 /* blobs that the manager has: each may be a connection, and that is memory. Mounts are all asked for at once */
 
 /* Where the bytes of one blob come from. */
 typedef struct feed {
@@ -31,7 +33,7 @@ typedef struct uploading {
     dv_queue *events;
     dv_upload_watch *watches; /* one for each blob, as feeds */
     feed *feeds;
-    size_t count, running;
+    size_t count, started, running;
 } uploading;
 
 /* --- bytes -------------------------------------------------------------------------------------------------------------------------------- */
@@ -157,17 +159,33 @@ static int take_event(uploading *u, dv_node *node, davit_error **err)
     return 0;
 }
 
-static int wait_all(uploading *u, davit_error **err)
+static int start_more(uploading *u, dv_uploads *manager, davit_error **err)
 {
-    while (u->running > 0) {
+    size_t room = u->copy->same_registry ? u->count : AT_ONCE, left = u->count - u->started;
+    size_t more = u->running < room ? room - u->running : 0;
+    if (more > left)
+        more = left;
+    int r = more ? dv_upload_watches_start(manager, &u->watches[u->started], more, err) : 0;
+    if (r == 0) {
+        u->started += more;
+        u->running += more;
+    }
+    return r;
+}
+
+static int run_all(uploading *u, dv_uploads *manager, davit_error **err)
+{
+    for (;;) {
+        int r = start_more(u, manager, err);
+        if (r < 0 || u->running == 0)
+            return r;
         dv_node *node = dv_queue_pop(u->events, WAIT_MS);
-        int r = node ? take_event(u, node, err) : 0;
+        r = node ? take_event(u, node, err) : 0;
         if (r == 0)
             r = dv_client_check_cancelled(u->copy->client, err);
         if (r < 0)
             return r;
     }
-    return 0;
 }
 
 /* --- the whole --------------------------------------------------------------------------------------------------------------------------------- */
@@ -220,13 +238,10 @@ int dv_copy_uploads(dv_copy *c, const dv_copy_plan *plan, bool anew, davit_error
         return dv_error_oom(err);
     for (size_t i = 0; i < plan->blob_count; i++)
         watch_blob(&u, &plan->blobs[i], anew);
-    u.running = u.count;
     int r = dv_uploads_get(c->client, &manager, err);
-    if (r == 0)
-        r = dv_upload_watches_start(manager, u.watches, u.count, err);
     if (r < 0)
         return r;
-    r = wait_all(&u, err);
-    dv_upload_watches_detach(manager, u.watches, u.count);
+    r = run_all(&u, manager, err);
+    dv_upload_watches_detach(manager, u.watches, u.started);
     return r;
 }

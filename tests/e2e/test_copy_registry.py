@@ -178,7 +178,7 @@ def test_a_mount_that_lies_is_found_out(davit, small, target):
     target.add_image(small, "web", "from/web:1.0")
     image = small.image("web")
     target.hold("from/web", *blobs_of(image))
-    target.fault("upload", MountLies(), method="POST", times=len(blobs_of(image)))
+    target.fault("upload", MountLies(), method="POST")
     davit(*FAST, "copy", f"{target.host}/from/web:1.0", f"{target.host}/in/web:1.0")
     arrived(target, image, "in/web")
     assert target.holds("in/web", image.layers[0]) and target.received(image.layers[0]) > 0
@@ -280,6 +280,9 @@ def test_referrers_and_their_tags_come_along(davit, signed, target, tmp_path, ap
 def test_memory_between_registries(davit, small, open_registry, other_registry, tmp_path):
     open_registry.push(small, "large", "copy/large:1.0")
     result = davit.measured("copy", f"{open_registry.host}/copy/large:1.0", f"{other_registry.host}/copy/large:1.0")
+    assert result.code == 0, str(result)
+    assert_rss(result, 16)
+    result = davit.measured("copy", f"{open_registry.host}/demo/tiny100:1.0", f"{other_registry.host}/copy/tiny100:1.0")
     assert result.code == 0, str(result)
     assert_rss(result, 16)
     result = davit.measured("copy", f"{open_registry.host}/copy/large:1.0", f"oci:{tmp_path}/l:x")

@@ -508,11 +508,13 @@ class MountDeclined(Action):
 
 
 class MountLies(Action):
-    """201, but the blob is not there."""
-    refuses = True
+    """201 for every mount, but the blob is not there."""
 
     def after(self, request, response):
+        if "mount" not in request.query:
+            return response
         digest = request.query["mount"][0]
+        request.registry.held.get(request.name, set()).discard(digest)
         return Response(201, [("Location", f"/v2/{request.name}/blobs/{digest}")])
 
 
