@@ -311,6 +311,19 @@ DAVIT_API int davit_v1_image_get_layer(davit_v1_client *client, const char *imag
                                        davit_write_fn write, void *user_data, uint64_t *out_size,
                                        davit_error **err);
 /**
+ * Fetch an image's layer and hold it against the checksums that its registry named with the json; a registry that names none in SHA-256 is
+ * believed. The bytes reach @p write before they are known to be right.
+ *
+ * @param json  as davit_v1_image_get_json() gave it for the same image
+ *
+ * Errors:  as davit_v1_image_get_layer(); DAVIT_EDIGEST
+ * Spec:    registry-v1.md 8, 9
+ */
+DAVIT_API int davit_v1_image_get_verified_layer(davit_v1_client *client, const char *image,
+                                                const davit_v1_image_json *json, const davit_v1_auth *auth,
+                                                davit_write_fn write, void *user_data, uint64_t *out_size,
+                                                davit_error **err);
+/**
  * Send an image's layer (Image.AddLayer), once: what was read is gone.
  *
  * @param read  runs on the calling thread
@@ -387,6 +400,75 @@ DAVIT_API int davit_v1_repository_delete_tag(davit_v1_client *client, const char
 /** Delete a repository with its tags (Repository.Delete). Images stay. */
 DAVIT_API int davit_v1_repository_delete(davit_v1_client *client, const char *repository,
                                          const davit_v1_auth *auth, davit_error **err);
+
+/* --- finding them -------------------------------------------------------------------------------------------------------- */
+
+#define DAVIT_V1_OPEN_OPTIONS_VERSION 1u
+
+/** Who is asked, and as whom. Everything is borrowed during the call. */
+typedef struct davit_v1_open_options {
+    uint32_t version; /**< DAVIT_V1_OPEN_OPTIONS_VERSION */
+    uint32_t flags;   /**< none yet */
+    const char
+        *index; /**< base URL of an index that gives out tokens; NULL: none, or what the name's host says */
+    const char *registry; /**< base URL of the registry; NULL: the one that the index names, or the name's host */
+    const char *username; /**< NULL: the stored credentials of the host that is asked first, or nobody */
+    const char *password;
+} davit_v1_open_options;
+
+#define DAVIT_V1_OPEN_OPTIONS_INIT    \
+    {                                 \
+        DAVIT_V1_OPEN_OPTIONS_VERSION \
+    }
+
+/**
+ * Make a client of what a name's host is, or of the options' URLs: of the index, if there is one, else of the registry.
+ *
+ * A host's name is looked for at https and, when it is marked as insecure, then at http.
+ *
+ * @param name     [HOST/]REPOSITORY; a host holds a dot or a colon or is localhost, and Docker Hub is meant without one
+ * @param options  NULL for defaults
+ * @param out      set on success; free with davit_v1_client_free()
+ *
+ * Errors:  DAVIT_EINVAL, the network's as "invalid registry endpoint ..."
+ * Spec:    registry-v1.md 1; search.md 4
+ */
+DAVIT_API int davit_v1_client_find(davit_client *client, const char *name,
+                                   const davit_v1_open_options *options, davit_v1_client **out,
+                                   davit_error **err);
+
+/** A repository that was opened for something: whom to ask, and as whom. */
+typedef struct davit_v1_repository davit_v1_repository;
+
+/**
+ * Find a repository's registry, and get a token for it where there is an index.
+ *
+ * A host that says of itself that it stands alone is asked directly; any other is an index.
+ *
+ * @param name     as in davit_v1_client_find()
+ * @param access   what is going to be done
+ * @param images   all that are going to be pushed; NULL: none
+ * @param options  NULL for defaults
+ * @param out      set on success; free with davit_v1_repository_close()
+ *
+ * Errors:  DAVIT_EINVAL, a registry's refusal, the network's
+ * Spec:    registry-v1.md 6, 8, 9
+ */
+DAVIT_API int davit_v1_repository_open(davit_client *client, const char *name, davit_v1_access access,
+                                       const davit_v1_image_entry *images, size_t count,
+                                       const davit_v1_open_options *options, davit_v1_repository **out,
+                                       davit_error **err);
+DAVIT_API void davit_v1_repository_close(davit_v1_repository *repository); /**< NULL is fine */
+/** Whom to ask of the repository and its images. Borrowed. */
+DAVIT_API davit_v1_client *davit_v1_repository_registry(const davit_v1_repository *repository);
+/** As whom; NULL: nobody. Borrowed. */
+DAVIT_API const davit_v1_auth *davit_v1_repository_auth(const davit_v1_repository *repository);
+/** The index that gave the token; NULL: there is none. Borrowed. */
+DAVIT_API davit_v1_client *davit_v1_repository_index(const davit_v1_repository *repository);
+/** Who one is to the index; NULL: nobody. Borrowed. */
+DAVIT_API const davit_v1_auth *davit_v1_repository_index_auth(const davit_v1_repository *repository);
+/** Its name without a host. Borrowed. */
+DAVIT_API const char *davit_v1_repository_path(const davit_v1_repository *repository);
 
 /* --- search ---------------------------------------------------------------------------------------------------------------- */
 

@@ -354,3 +354,16 @@ int davit_v1_ping(davit_v1_client *c, bool *out_standalone, davit_error **err)
         *out_standalone = dv_v1_ping_standalone(&res.headers, dv_buf_text(&res.body), res.body.size);
     return 0;
 }
+
+int dv_v1_says_standalone(davit_v1_client *c, bool *out, davit_error **err)
+{
+    DV_AUTO(dv_response) res = DV_RESPONSE_INIT;
+    DV_AUTOPTR(davit_error) why = NULL;
+    const dv_v1_call call = {.method = "GET", .path = "_ping", .body_max = DV_V1_PING_MAX};
+    int r = dv_v1_ask(c, &call, &res, &why);
+    if (r < 0 && !davit_error_is_v1_registry(why))
+        return dv_error_move(err, &why, r);
+    *out = r == 0 && dv_headers_get(&res.headers, "X-Docker-Registry-Standalone") &&
+           dv_v1_ping_standalone(&res.headers, "", 0);
+    return 0;
+}

@@ -43,6 +43,11 @@ int dv_v1_path_make(dv_buf *path, const char *before, const char *what, const ch
                     davit_error **err);
 /* Whether the base URL's host is on a private network, as far as is known. */
 bool dv_v1_client_is_private(const davit_v1_client *c);
+/*
+ * Whether a registry says outright that it stands alone: what asks an index for a token to delete makes such a one delete. One that has no
+ * _ping does not say so.
+ */
+int dv_v1_says_standalone(davit_v1_client *c, bool *out, davit_error **err);
 davit_client *dv_v1_client_of(const davit_v1_client *c);
 
 #endif

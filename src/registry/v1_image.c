@@ -210,6 +210,43 @@ int davit_v1_image_get_layer(davit_v1_client *c, const char *image, const davit_
     return 0;
 }
 
+typedef struct verified {
+    davit_write_fn write;
+    void *user_data;
+    dv_hash *hash;
+} verified;
+
+/* A davit_write_fn. */
+static int hash_and_write(const void *bytes, size_t size, void *user_data)
+{
+    verified *v = user_data;
+    dv_hash_update(v->hash, bytes, size);
+    return v->write(bytes, size, v->user_data);
+}
+
+int davit_v1_image_get_verified_layer(davit_v1_client *c, const char *image, const davit_v1_image_json *json,
+                                      const davit_v1_auth *auth, davit_write_fn write, void *user_data,
+                                      uint64_t *out_size, davit_error **err)
+{
+    DV_AUTOPTR(dv_hash) hash = dv_hash_new(DAVIT_SHA256);
+    verified v = {.write = write, .user_data = user_data, .hash = hash};
+    davit_digest digest;
+    uint64_t size = 0;
+    if (!hash)
+        return dv_error_oom(err);
+    dv_v1_checksum_begin(hash, json->bytes, json->size);
+    int r = davit_v1_image_get_layer(c, image, auth, hash_and_write, &v, &size, err);
+    if (r < 0)
+        return r;
+    dv_hash_final(hash, &digest);
+    if (!dv_v1_checksum_fits(&json->checksums, &digest))
+        return dv_error_set(err, DAVIT_EDIGEST, "image %s: json and layer have the checksum %s, and not %s",
+                            image, digest.text, json->checksums.items[0]);
+    if (out_size)
+        *out_size = size;
+    return 0;
+}
+
 int davit_v1_image_add_layer(davit_v1_client *c, const char *image, davit_read_fn read, void *user_data,
                              uint64_t size, const davit_v1_auth *auth, davit_error **err)
 {

@@ -215,6 +215,35 @@ static void davit_v1_image_get_layer__a_callback_that_refuses_ends_it(void **sta
     assert_int_equal(script_count(f->base.one, "", NULL), 1);
 }
 
+static void davit_v1_image_get_verified_layer__any_of_the_checksums(void **state)
+{
+    /* printf '{}\\nlayer' | sha256sum */
+    char good[] = "sha256:3db12f91db95a0807d65a0f98032c3573e34a9b50de10745302cdab21e85c76f",
+         bad[] = "sha256:00", tarsum[] = "tarsum+sha256:00";
+    const struct {
+        char *sums[2];
+        int code;
+    } rows[] = {
+        {{good, bad}, 0},
+        {{bad, good}, 0},
+        {{tarsum, NULL}, 0},
+        {{NULL, NULL}, 0},
+        {{bad, NULL}, DAVIT_EDIGEST},
+        {{bad, tarsum}, DAVIT_EDIGEST},
+    };
+    v1_fixture *f = *state;
+    for (size_t i = 0; i < DV_COUNT(rows); i++) {
+        char text[] = "{}", *sums[] = {rows[i].sums[0], rows[i].sums[1]};
+        const davit_v1_image_json json = {
+            .bytes = text, .size = 2, .checksums = {.items = sums, .count = !!sums[0] + !!sums[1]}};
+        DV_AUTO(dv_buf) got = DV_BUF_INIT(100);
+        v1_open(f, ROWS({NULL, .body = "layer"}));
+        assert_int_equal(davit_v1_image_get_verified_layer(f->v1, ID, &json, NULL, take, &got, NULL, NULL),
+                         rows[i].code);
+        assert_string_equal(dv_buf_text(&got), "layer");
+    }
+}
+
 /* --- layer, up --------------------------------------------------------------------------------------------------------- */
 
 typedef struct source {
@@ -459,6 +488,7 @@ int main(void)
         v1_test(davit_v1_image_get_layer__without_a_length_there_is_no_going_on),
         v1_test(davit_v1_image_get_layer__a_part_that_nobody_asked_for_is_refused),
         v1_test(davit_v1_image_get_layer__a_callback_that_refuses_ends_it),
+        v1_test(davit_v1_image_get_verified_layer__any_of_the_checksums),
         v1_test(davit_v1_image_add_layer__sends_what_is_read),
         v1_test(davit_v1_image_add_layer__of_no_bytes),
         v1_test(davit_v1_image_add_layer__another_size_is_refused),
