@@ -426,7 +426,8 @@ typedef struct davit_v1_open_options {
  *
  * A host's name is looked for at https and, when it is marked as insecure, then at http.
  *
- * @param name     [HOST/]REPOSITORY; a host holds a dot or a colon or is localhost, and Docker Hub is meant without one
+ * @param name     [HOST/]REPOSITORY; a host holds a dot or a colon or is localhost, and Docker Hub is meant without one;
+ *                 where the options name a URL it is all REPOSITORY
  * @param options  NULL for defaults
  * @param out      set on success; free with davit_v1_client_free()
  *

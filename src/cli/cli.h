@@ -52,7 +52,7 @@ extern const dv_command dv_command_unpack, dv_command_pull, dv_command_push, dv_
     dv_command_version, dv_command_export, dv_command_help, dv_command_tag, dv_command_rmi, dv_command_prune,
     dv_command_fsck, dv_command_df, dv_command_history, dv_command_load, dv_command_save, dv_command_catalog,
     dv_command_copy, dv_command_delete, dv_command_referrers, dv_command_attach, dv_command_artifact,
-    dv_command_index;
+    dv_command_index, dv_command_v1;
 
 DV_DEFINE_AUTOPTR(davit_reference, davit_reference_free)
 DV_DEFINE_AUTOPTR(davit_manifest, davit_manifest_free)

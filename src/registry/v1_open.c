@@ -241,7 +241,7 @@ int davit_v1_repository_open(davit_client *client, const char *name, davit_v1_ac
         r = find_user(client, f.credentials, o, &rep->user, err);
     if (r < 0)
         return r;
-    size_t size = host_size(name);
+    size_t size = o->index || o->registry ? 0 : host_size(name);
     rep->path = dv_strdup(size ? name + size + 1 : name);
     if (!rep->path)
         return dv_error_oom(err);

@@ -1,0 +1,36 @@
+/* cli/v1_arg.h - what every verb of davit v1 takes: who is asked, as whom, and a name. */
+#ifndef DV_CLI_V1_ARG_H
+#define DV_CLI_V1_ARG_H
+
+#include "cli/cli.h"
+#include "davit/registry_v1.h"
+
+typedef struct dv_v1_values {
+    const char *index, *registry, *username, *output;
+    bool password_stdin, json;
+    uint32_t limit, page;
+} dv_v1_values;
+
+DV_DEFINE_AUTOPTR(davit_v1_repository, davit_v1_repository_close)
+
+/* NAME[:TAG] or NAME@ID. */
+typedef struct dv_v1_name {
+    char *repository; /* with its host */
+    char *tag;        /* NULL: none was given */
+    char *id;         /* the same */
+} dv_v1_name;
+
+void dv_v1_name_clear(dv_v1_name *n);
+DV_DEFINE_AUTO(dv_v1_name, dv_v1_name_clear)
+/* DAVIT_EINVAL: an id that is none, no repository. */
+int dv_v1_name_parse(const char *text, dv_v1_name *out, davit_error **err);
+
+/* cli->client, and a repository that was opened for this. Asks for the password when there is a name for it. */
+int dv_v1_open(dv_cli *cli, const dv_v1_values *v, const char *repository, davit_v1_access access,
+               davit_v1_repository **out, davit_error **err);
+/* The same without a repository: whoever is asked first. */
+int dv_v1_find(dv_cli *cli, const dv_v1_values *v, const char *name, davit_v1_client **out, davit_error **err);
+/* The image that a name is: its id, or that of its tag (latest). New text. */
+int dv_v1_image_id(const davit_v1_repository *rep, const dv_v1_name *n, char **out, davit_error **err);
+
+#endif
