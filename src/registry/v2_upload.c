@@ -20,6 +20,7 @@
 /* A registry reads the whole blob again, or moves it, before it answers the last request: time for that, at 8 MiB/s. */
 #define FINISH_BYTES_PER_MS 8192
 #define FINISH_MAX_MS (30u * 60 * 1000)
+#define ASKS_MAX 2 /* that one session is asked where it is, without progress */
 
 void dv_upload_session_clear(dv_upload_session *s)
 {
@@ -366,7 +367,7 @@ static void send_failed(dv_upload *u, int r, davit_error *err)
 {
     dv_upload_turn turn =
         r == DAVIT_ENOMEM ? DV_UPLOAD_FAIL : dv_upload_plan_failed(&u->plan, &u->piece, err);
-    if (turn == DV_UPLOAD_ASK && ++u->asks > 2)
+    if (turn == DV_UPLOAD_ASK && ++u->asks > ASKS_MAX)
         turn = DV_UPLOAD_AGAIN; /* it does not take what it asks for */
     if (turn == DV_UPLOAD_FAIL && u->old && r != DAVIT_ENOMEM)
         turn = DV_UPLOAD_AGAIN;
@@ -462,7 +463,8 @@ static void upload_looked(void *user, int r, uint64_t size, davit_error *err)
     r = err ? davit_error_code(err)
             : dv_error_set(&err, DAVIT_EPROTOCOL, "the registry has taken the blob, but has none");
     bool lost = davit_error_http_status(err) == 404;
-    if (u->piece.method == DV_UPLOAD_FINISH && !lost && u->plan.size != DAVIT_SIZE_UNKNOWN) {
+    bool asks = u->piece.method == DV_UPLOAD_FINISH && !lost && u->plan.size != DAVIT_SIZE_UNKNOWN;
+    if (asks && ++u->asks <= ASKS_MAX) {
         u->why = err;
         upload_ask(u);
     } else {
@@ -489,9 +491,8 @@ static void take_progress(dv_upload *u, uint64_t at)
     if (at >= u->reset_at + DV_RETRY_PROGRESS_BYTES) {
         u->reset_at = at;
         u->attempt = 1;
+        u->asks = 0; /* news only: a registry may say now less and now more, for ever */
     }
-    if (at > u->session.at)
-        u->asks = 0;
     u->session.at = at;
 }
 

@@ -161,6 +161,10 @@ static size_t count_rows(const script_row *rows)
     return n;
 }
 
+#define TAKEN_FOR_NOTHING                                                                                \
+    "POST PATCH 0-8388607 PATCH 8388608-16777215 PATCH 16777216-17825791 PUT HEAD GET PUT HEAD GET PUT " \
+    "HEAD"
+
 static const scenario scenarios[] = {
     {"a small blob is one PUT", 1000, {POST, CREATED}, "POST PUT", 0, "", 0},
     {"an empty blob too", 0, {POST, CREATED}, "POST PUT", 0, "", 0},
@@ -325,6 +329,30 @@ static const scenario scenarios[] = {
      "PUT GET PUT GET PUT",
      DAVIT_EREGISTRY,
      "416",
+     0},
+    {"the last PUT is taken each time, and the blob never there",
+     17 * MIB,
+     {POST,
+      {.request = "PATCH", .status = 202},
+      {.request = "PUT", .status = 202},
+      {.request = "GET", .status = 204}},
+     TAKEN_FOR_NOTHING " " TAKEN_FOR_NOTHING " " TAKEN_FOR_NOTHING " " TAKEN_FOR_NOTHING " " TAKEN_FOR_NOTHING,
+     DAVIT_EPROTOCOL,
+     "the registry has taken the blob, but has none",
+     0},
+    {"asked, it says now less and now more",
+     17 * MIB,
+     {POST,
+      {.request = "PATCH", .times = 1, .status = 202, .headers = "Range: 0-8388607\r\n"},
+      {.request = "PATCH", .times = 3, .status = 416},
+      {.request = "GET", .times = 1, .status = 204, .headers = "Range: 0-9\r\n"},
+      {.request = "GET", .status = 204, .headers = "Range: 0-8388607\r\n"},
+      {.request = "PATCH", .status = 202},
+      CREATED},
+     "POST PATCH 0-8388607 PATCH 8388608-16777215 GET PATCH 10-8388617 GET PATCH 8388608-16777215 POST PATCH "
+     "0-8388607 PATCH 8388608-16777215 PATCH 16777216-17825791 PUT",
+     0,
+     "",
      0},
     {"five times and no more",
      1000,
