@@ -320,6 +320,12 @@ void dv_call_ask(dv_call *c)
         tls = reg->host->scheme == DV_SCHEME_HTTPS;
     }
     reg->plain = !tls;
+    if (tls && c->url.text && strcmp(c->url.scheme, "http") == 0) { /* of a time before TLS (threats A3) */
+        int r = dv_error_set(&err, DAVIT_EPROTOCOL,
+                             "%s: an upload that was begun over http is not gone on with", c->url.host);
+        dv_call_end(c, r, NULL, err);
+        return;
+    }
     DV_AUTO(dv_token_request) wanted = DV_TOKEN_REQUEST_INIT;
     bool elsewhere = is_elsewhere(c, tls);
     int r =

@@ -580,6 +580,34 @@ static void upload__a_plain_location_is_upgraded_or_refused(void **state)
     davit_error_free(err);
 }
 
+/* threats A3: a session that was opened over http, before the registry had TLS: begun anew, over TLS. */
+static void upload__an_old_session_over_http_is_not_gone_on_with_once_there_is_tls(void **state)
+{
+    fixture *f = *state;
+    sending s;
+    char url[96];
+    f->one = script_start_tls(ROWS({.request = "POST", .status = 202, .headers = AT(0)},
+                                   {.request = "GET", .status = 204, .headers = "Range: 0-8388607\r\n"},
+                                   {.request = "PATCH", .status = 202}, CREATED),
+                              0);
+    snprintf(url, sizeof(url), "http://%s/old?state=1", script_host(f->one));
+    const dv_upload_session old = {.url = url, .at = 8 * MIB};
+    DV_AUTOFREE char *bytes = make_bytes(17 * MIB);
+    sending_init(&s, f->registry = open_at(f, f->one, "https", "/", false), bytes, 17 * MIB);
+    s.spec.session = &old;
+    s.spec.session_is_old = true;
+    sending_begin(&s);
+    sending_wait(&s);
+    DV_AUTOFREE char *plain = script_request(f->one, "GET /old", 0);
+    if (plain)
+        fail_msg("%s", plain);
+    assert_int_equal(s.result, 0);
+    assert_int_equal(script_count(f->one, "TLS POST", NULL), 1);
+    assert_int_equal(script_count(f->one, "TLS PATCH", NULL), 3);
+    assert_int_equal(script_count(f->one, "TLS PUT", NULL), 1);
+    sending_clear(&s);
+}
+
 static void upload__locations_in_every_form(void **state)
 {
     static const char *const rows[][2] = {
@@ -997,6 +1025,7 @@ int main(void)
         client_test(upload__a_401_in_the_middle),
         client_test(upload__a_location_on_another_origin_gets_no_credentials),
         client_test(upload__a_plain_location_is_upgraded_or_refused),
+        client_test(upload__an_old_session_over_http_is_not_gone_on_with_once_there_is_tls),
         client_test(upload__locations_in_every_form),
         client_test(upload__goes_on_with_an_old_session),
         client_test(upload__what_failed_can_be_gone_on_with),
