@@ -201,6 +201,7 @@ static void on_prepared(dv_send *s)
 static void run_record(dv_work *work)
 {
     dv_send *s = of_job(work);
+    s->job_result = 0; /* of the job before: that one's error is told already */
     for (size_t i = 0; s->store && i < s->forget.count; i++)
         dv_metadata_remove(s->store, &s->forget.items[i], NULL);
     if (s->store && s->done_well && s->news)
@@ -335,7 +336,9 @@ static void on_opened(void *user, int r, bool mounted, uint64_t size, dv_upload_
         dv_upload_result result = {.state = DV_UP_MOUNTED, .digest = e ? e->digest : s->digest, .size = size};
         s->mounted_from = dv_strdup(e ? path_of(e->repository) : s->leader->mount_from);
         s->news = true;
-        send_end(s, s->mounted_from ? &result : NULL, NULL);
+        if (!s->mounted_from)
+            dv_error_oom(&err);
+        send_end(s, s->mounted_from ? &result : NULL, err);
         return;
     }
     if (r < 0) {

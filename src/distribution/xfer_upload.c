@@ -6,6 +6,7 @@
 #include "distribution/xfer_upload_private.h"
 #include "util/alloc.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define COUNT_STEP_MAX \
@@ -235,6 +236,7 @@ static bool take_result(dv_upload_watch *w, const dv_upload_result *result)
 void dv_upload_xfer_end(dv_upload_xfer *x, const dv_upload_result *result, davit_error *err)
 {
     dv_uploads *u = x->manager;
+    assert(result || err); /* else nobody would see that it failed */
     while (x->watches) {
         dv_upload_watch *w = x->watches;
         dv_upload_state state = result ? result->state : DV_UP_FAILED;

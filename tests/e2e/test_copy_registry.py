@@ -193,6 +193,21 @@ def test_a_manifest_that_is_refused_for_a_blob_has_all_sent_again(davit, small, 
         assert any("lacks a blob" in line for line in result.messages)
 
 
+@pytest.mark.parametrize("harm", ["absent", "short"])
+def test_a_blob_that_a_layout_lacks_moves_no_tag(davit, small, target, tmp_path, harm):
+    target.check_manifests = False  # a registry that believes whatever it is told
+    shutil.copytree(small.path, tmp_path / "layout")
+    digest = small.image("web").layers[0]
+    blob = tmp_path / "layout" / "blobs" / "sha256" / digest[7:]
+    if harm == "absent":
+        blob.unlink()
+    else:
+        blob.write_bytes(blob.read_bytes()[:-1])
+    failed = davit.fails(3 if harm == "absent" else 5, *FAST, "copy", f"oci:{tmp_path}/layout:web", f"{target.host}/to/x:1.0")
+    assert digest in failed.error
+    assert not any(target.tags.values())
+
+
 def test_a_target_that_may_only_be_read_is_told_and_unchanged(davit, small, target):
     with FaultyRegistry() as source:
         serve(source, small, "web")

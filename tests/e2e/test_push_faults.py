@@ -211,6 +211,15 @@ def test_a_foreign_layer_stays_where_it_is_only_if_one_says_so(davit, tmp_path, 
     assert to.holds("demo/foreign", layers[0]["digest"])
 
 
+def test_a_blob_that_the_store_lost_moves_no_tag(davit, small, to):
+    ref = stored(davit, small, "web", to)
+    to.check_manifests = False  # a registry that believes whatever it is told
+    davit.store.blob_path(to.image.layers[0]).unlink()
+    failed = davit.fails(3, *FAST, "push", ref)
+    assert to.image.layers[0] in failed.error
+    assert_not_tagged(to)
+
+
 def test_a_refusal_ends_the_session(davit, small, to):
     ref = stored(davit, small, "web", to)
     to.fault("upload", Error(403, "DENIED", "too much"), method="PUT")
