@@ -46,6 +46,7 @@ struct dv_send {
     size_t asked_count;
     bool unauthorized; /* some mount was refused for want of rights */
     bool mount_given;  /* the mount under way is the one that the caller named */
+    bool troubled;     /* something was repeated: who leaves does not stay to end a session */
     dv_blob_head *head;
     dv_upload_open *open;
     dv_upload_session session, useless_session;
@@ -71,6 +72,8 @@ struct dv_send {
     bool job_running;
 };
 
+static void start_job(dv_send *s, void (*run)(dv_work *), void (*done)(dv_send *));
+static void run_discard(dv_work *work);
 static void next_stage(dv_send *s);
 static void ask_next(dv_send *s);
 static void send_end(dv_send *s, const dv_upload_result *result, davit_error *err);
@@ -101,6 +104,14 @@ static void send_free(dv_send *s)
     free(s);
 }
 
+/* It is to be ended, by the next job that does so. */
+static void give_session_up(dv_send *s)
+{
+    dv_upload_session_clear(&s->useless_session);
+    s->useless_session = s->session;
+    s->session = (dv_upload_session)DV_UPLOAD_SESSION_INIT;
+}
+
 static void close_body(dv_send *s)
 {
     const dv_blob_source *source = s->leader->source;
@@ -120,6 +131,11 @@ static void job_done(dv_task *task)
     }
     dv_upload_watch *leader = s->leader;
     close_body(s);
+    if (s->session.url && !s->session_is_old && !s->troubled) { /* nobody will go on with it */
+        give_session_up(s);
+        start_job(s, run_discard, NULL);
+        return;
+    }
     send_free(s);
     dv_upload_watch_left(leader);
 }
@@ -227,6 +243,14 @@ static void on_recorded(dv_send *s)
     dv_upload_xfer_end(x, well ? &result : NULL, err);
 }
 
+/* Then a session is not ended: it would only take longer to say so. */
+static bool is_unreachable(const davit_error *err)
+{
+    int r = davit_error_code(err);
+    bool lost = r == DAVIT_ENETWORK || r == DAVIT_ETIMEOUT || r == DAVIT_ETLS;
+    return lost && davit_error_http_status(err) == 0;
+}
+
 /* Over, well or badly. Takes err. */
 static void send_end(dv_send *s, const dv_upload_result *result, davit_error *err)
 {
@@ -238,12 +262,8 @@ static void send_end(dv_send *s, const dv_upload_result *result, davit_error *er
         s->result = *result;
     if (result && !s->digest.algorithm)
         s->digest = result->digest;
-    /* Not when the registry is gone: it would only take longer to say so. */
-    if (s->session.url && !s->session_is_old && (result || davit_error_http_status(err) > 0)) {
-        dv_upload_session_clear(&s->useless_session);
-        s->useless_session = s->session;
-        s->session = (dv_upload_session)DV_UPLOAD_SESSION_INIT;
-    }
+    if (s->session.url && (result || (!s->session_is_old && !is_unreachable(err))))
+        give_session_up(s);
     start_job(s, run_record, on_recorded);
 }
 
@@ -514,6 +534,7 @@ static void on_retry(void *user, uint32_t delay_ms, const davit_error *err)
 {
     dv_send *s = user;
     dv_trace(XFER, "%s: %s", s->repository, davit_error_message(err));
+    s->troubled = true;
     s->retry_at_ms = dv_clock_ms() + delay_ms;
     tell_retry(s);
 }
@@ -571,7 +592,8 @@ static void on_source_opened(dv_send *s)
                                               .handler = &handler,
                                               .user = s},
                             &s->upload, &err);
-    dv_upload_session_clear(&s->session); /* the upload's from here on */
+    if (is_journalled(s))
+        dv_upload_session_clear(&s->session); /* what the upload leaves is gone on with */
     if (r < 0)
         send_end(s, NULL, err);
 }

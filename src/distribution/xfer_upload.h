@@ -99,7 +99,8 @@ int dv_uploads_get(davit_client *c, dv_uploads **out, davit_error **err);
 int dv_upload_watches_start(dv_uploads *u, dv_upload_watch *watches, size_t count, davit_error **err);
 /*
  * Threads: a caller's. They are not wanted any more: takes their events off their queue until each has ended, which waits for at most one
- * open() of a source. Ended ones are fine. What was sent stays in its session for the next time.
+ * open() of a source, and for the end of a session that nobody goes on with. Ended ones are fine. What was sent of a blob whose session is
+ * journalled stays for the next time.
  */
 void dv_upload_watches_detach(dv_uploads *u, dv_upload_watch *watches, size_t count);
 /* Take what an event says (counts: the latest number) and release it. Threads: a caller's. */

@@ -20,7 +20,8 @@
 /* A registry reads the whole blob again, or moves it, before it answers the last request: time for that, at 8 MiB/s. */
 #define FINISH_BYTES_PER_MS 8192
 #define FINISH_MAX_MS (30u * 60 * 1000)
-#define ASKS_MAX 2 /* that one session is asked where it is, without progress */
+#define DISCARD_MAX_MS 3000 /* a courtesy: nobody waits long for it */
+#define ASKS_MAX 2          /* that one session is asked where it is, without progress */
 
 void dv_upload_session_clear(dv_upload_session *s)
 {
@@ -749,10 +750,14 @@ int dv_upload_discard(dv_registry *reg, const dv_upload_session *session, davit_
     int r = dv_url_parse(session->url, &url, err);
     if (r < 0)
         return r;
-    r = dv_call_wait(
-        reg,
-        &(dv_call_spec){.method = "DELETE", .url = &url, .blob = true, .attempts = 1, .body_max = ANSWER_MAX},
-        &res, &why);
+    r = dv_call_wait(reg,
+                     &(dv_call_spec){.method = "DELETE",
+                                     .url = &url,
+                                     .blob = true,
+                                     .attempts = 1,
+                                     .limit_ms = DISCARD_MAX_MS,
+                                     .body_max = ANSWER_MAX},
+                     &res, &why);
     return r < 0 && davit_error_http_status(why) == 404 ? 0 : dv_error_move(err, &why, r);
 }
 

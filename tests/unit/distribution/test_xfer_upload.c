@@ -3,6 +3,7 @@
 
 #include "distribution/xfer_upload.h"
 #include "store/metadata_store.h"
+#include "store/upload_session.h"
 
 #define KIB ((size_t)1 << 10)
 #define BLOBS_MAX 40
@@ -12,6 +13,7 @@ typedef struct memory_source {
     dv_blob_source source;
     const blob *blob;
     atomic_uint opened, closed;
+    bool refuses;
 } memory_source;
 
 typedef struct pusher {
@@ -28,7 +30,9 @@ typedef struct pusher {
 static int open_memory(void *user, dv_body **out, davit_error **err)
 {
     memory_source *s = user;
-    dv_memory_body *body = dv_new(dv_memory_body);
+    dv_memory_body *body = s->refuses ? NULL : dv_new(dv_memory_body);
+    if (s->refuses)
+        return dv_error_set(err, DAVIT_EIO, "not today");
     if (!body)
         return dv_error_oom(err);
     dv_memory_body_init(body, s->blob->bytes, s->blob->descriptor.size);
@@ -296,6 +300,65 @@ static void xfer_upload__what_was_learnt_is_remembered(void **state)
     blob_clear(&b);
 }
 
+#define SESSION "DELETE /v2/app/blobs/uploads/1 "
+
+/* Nobody goes on with the session of a small blob: who leaves ends it, as push.md 8 wants it. */
+static void xfer_upload__leaving_ends_a_session_that_nobody_goes_on_with(void **state)
+{
+    fixture *f = *state;
+    blob b = blob_make(30 * KIB, 114);
+    DV_AUTOPTR(pusher) p = pusher_new(f);
+    add(f, (script_row){.request = SESSION, .status = 204});
+    serve_uploads(f, (script_row){.status = SCRIPT_SILENT, .then = SCRIPT_HOLD});
+    pusher_start(p, &b, 1, NULL);
+    assert_true(script_wait(f->script, "PUT", 1, 4000));
+    dv_upload_watches_detach(p->uploads, p->watches, p->count);
+    assert_int_equal(script_count(f->script, SESSION, NULL), 1);
+    script_release(f->script);
+    blob_clear(&b);
+}
+
+static void xfer_upload__a_declined_mount_leaves_no_session_behind(void **state)
+{
+    fixture *f = *state;
+    blob b = blob_make(30 * KIB, 115);
+    add(f, (script_row){.request = SESSION, .status = 204});
+    serve_uploads(f, (script_row){.status = 403});
+    for (int i = 0; i < 2; i++) {
+        DV_AUTOPTR(pusher) p = pusher_new(f);
+        p->sources[0].refuses = i == 1;
+        pusher_start(p, &b, 1, &(dv_upload_watch){.mount_from = "other", .no_questions = true});
+        assert_ends(p, DV_UP_FAILED);
+        assert_int_equal(davit_error_code(p->watches[0].err), i ? DAVIT_EIO : DAVIT_EDENIED);
+        assert_int_equal(script_count(f->script, SESSION, NULL), i + 1);
+    }
+    blob_clear(&b);
+}
+
+static void xfer_upload__what_is_there_after_all_ends_the_old_session(void **state)
+{
+    fixture *f = *state;
+    blob b = blob_make(17 << 20, 116);
+    char url[96], length[64];
+    dv_stored_upload stored;
+    DV_AUTOPTR(dv_store) store = NULL;
+    davit_error *err = NULL;
+    assert_int_equal(dv_store_open(f->dir, DV_STORE_CREATE, &store, &err), 0);
+    snprintf(url, sizeof(url), "http://%s/v2/app/blobs/uploads/1", script_host(f->script));
+    snprintf(length, sizeof(length), "Content-Length: %u\r\n", 17u << 20);
+    assert_int_equal(
+        dv_upload_session_put(store, "example.com/app", &b.descriptor.digest, url, 8 << 20, &err), 0);
+    add(f, (script_row){.request = "HEAD", .headers = length});
+    add(f, (script_row){.request = SESSION, .status = 204});
+    DV_AUTOPTR(pusher) p = pusher_new(f);
+    pusher_start(p, &b, 1, &(dv_upload_watch){.store = store});
+    assert_ends(p, DV_UP_EXISTS);
+    assert_int_equal(script_count(f->script, SESSION, NULL), 1);
+    assert_int_equal(dv_upload_session_get(store, "example.com/app", &b.descriptor.digest, &stored, NULL),
+                     DAVIT_ENOTFOUND);
+    blob_clear(&b);
+}
+
 static void xfer_upload__a_refusal_is_told_with_the_registrys_words(void **state)
 {
     fixture *f = *state;
@@ -322,6 +385,9 @@ int main(void)
         pull_test(xfer_upload__a_mount_that_the_caller_names_is_the_only_question),
         pull_test(xfer_upload__a_mount_that_is_declined_gives_the_session),
         pull_test(xfer_upload__what_was_learnt_is_remembered),
+        pull_test(xfer_upload__leaving_ends_a_session_that_nobody_goes_on_with),
+        pull_test(xfer_upload__a_declined_mount_leaves_no_session_behind),
+        pull_test(xfer_upload__what_is_there_after_all_ends_the_old_session),
         pull_test(xfer_upload__a_refusal_is_told_with_the_registrys_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
