@@ -9,12 +9,14 @@
 #include <davit/copy.h>
 #include <davit/descriptor.h>
 #include <davit/digest.h>
+#include <davit/distribution.h>
 #include <davit/error.h>
 #include <davit/image_config.h>
 #include <davit/layer.h>
 #include <davit/load.h>
 #include <davit/log.h>
 #include <davit/manifest.h>
+#include <davit/own_stores.h>
 #include <davit/platform.h>
 #include <davit/progress.h>
 #include <davit/pull.h>

@@ -91,6 +91,17 @@ DAVIT_API const char *davit_code_name(int code);
 /** What a code means, in a few lower-case words. Threads: any. */
 DAVIT_API const char *davit_code_text(int code);
 
+/**
+ * Make an error, for the functions of tables that an embedder gives: set *err, when err is not NULL, to this story, and return @p code. An
+ * error that is there already is replaced.
+ *
+ * @param code     a davit_code, or any other negative number
+ * @param message  one line; copied, cut at 16 KiB
+ *
+ * Threads: any
+ */
+DAVIT_API int davit_error_set(davit_error **err, int code, const char *message);
+
 DAVIT_END_DECLS
 
 #endif

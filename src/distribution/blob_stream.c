@@ -2,7 +2,7 @@
  * distribution/blob_stream.c - davit_registry_get_blob(): one blob to a callback on the calling thread, no store. See blob_stream.h.
  *
  * The loop fills chunks, the calling thread hashes and passes them on. After a cut the next request asks from the first byte
- * that was not passed on; a server that does not resume ends it, since what was passed on cannot be taken back.
+ * that was not passed on; a server that does not resume ends it, since what was passed on cannot be taken back, unless the caller can.
  */
 #include "distribution/blob_stream.h"
 
@@ -30,8 +30,10 @@ typedef struct blob_stream {
     davit_write_fn write;
     void *user_data;
     dv_hash *hash;
-    uint64_t passed;      /* bytes given to write: where the next attempt begins */
-    bool callback_failed; /* the caller's own reason, not to be repeated */
+    uint64_t passed;              /* bytes given to write: where the next attempt begins */
+    bool callback_failed;         /* the caller's own reason, not to be repeated */
+    const dv_blob_resume *resume; /* NULL: what was passed on cannot be taken back */
+    bool restarted;
 
     dv_queue *full, *empty;
     unsigned made;
@@ -45,6 +47,7 @@ typedef struct blob_stream {
     dv_node end;
     int result;
     bool refused;
+    bool ignored; /* a Range was answered with the whole blob */
     davit_error *err;
 } blob_stream;
 
@@ -58,7 +61,8 @@ static blob_stream *of(dv_task *task, size_t offset)
 static int on_answer(void *user, dv_range_answer answer, uint64_t length, davit_error **err)
 {
     blob_stream *b = user;
-    if (b->passed > 0 && answer == DV_RANGE_WHOLE)
+    b->ignored = b->passed > 0 && answer == DV_RANGE_WHOLE;
+    if (b->ignored)
         return dv_error_set(err, DAVIT_EPROTOCOL,
                             "the registry ignores ranges, and %zu bytes were passed on already",
                             (size_t)b->passed);
@@ -198,6 +202,22 @@ static int wait_ms(davit_client *c, int64_t ms, davit_error **err)
     return 0;
 }
 
+/* Once: a server that does not resume costs no more than that (DESIGN 5). */
+static bool may_restart(const blob_stream *b)
+{
+    return b->resume && !b->restarted && b->passed > 0 && (b->ignored || b->refused);
+}
+
+static int restart(blob_stream *b, davit_error **err)
+{
+    b->restarted = true;
+    b->ignored = b->refused = false;
+    b->passed = 0;
+    dv_hash_reset(b->hash);
+    int r = b->resume->restart(b->resume->user);
+    return r < 0 ? dv_error_set(err, r, "the blob cannot be begun anew") : 0;
+}
+
 static int run(blob_stream *b, davit_error **err)
 {
     davit_client *c = b->registry->client;
@@ -209,6 +229,11 @@ static int run(blob_stream *b, davit_error **err)
         int r = attempt(b, &why);
         if (r == 0)
             break;
+        if (may_restart(b) && !b->callback_failed) {
+            if ((r = restart(b, err)) < 0)
+                return r;
+            continue;
+        }
         if (b->passed - before >= DV_RETRY_PROGRESS_BYTES)
             n = 1;
         dv_random_bytes(&jitter, sizeof(jitter));
@@ -241,15 +266,17 @@ static void drain(dv_queue *q)
     dv_queue_free(q);
 }
 
-int dv_blob_stream(dv_registry *reg, const davit_digest *digest, davit_write_fn write, void *user_data,
-                   uint64_t *out_passed, davit_error **err)
+int dv_blob_stream_on(dv_registry *reg, const davit_digest *digest, const dv_blob_resume *resume,
+                      davit_write_fn write, void *user_data, uint64_t *out_passed, davit_error **err)
 {
     blob_stream b = {
         .registry = reg,
         .digest = digest,
         .write = write,
         .user_data = user_data,
-        .hash = dv_hash_new(digest->algorithm),
+        .hash = resume ? resume->hash : dv_hash_new(digest->algorithm),
+        .passed = resume ? resume->at : 0,
+        .resume = resume,
         .full = dv_queue_new(),
         .empty = dv_queue_new(),
         .start.run = run_start,
@@ -257,11 +284,18 @@ int dv_blob_stream(dv_registry *reg, const davit_digest *digest, davit_write_fn 
         .wake.run = run_wake,
     };
     int r = b.hash && b.full && b.empty ? run(&b, err) : dv_error_oom(err);
-    dv_hash_free(b.hash);
+    if (!resume)
+        dv_hash_free(b.hash);
     drain(b.full);
     drain(b.empty);
     *out_passed = b.passed;
     return r;
+}
+
+int dv_blob_stream(dv_registry *reg, const davit_digest *digest, davit_write_fn write, void *user_data,
+                   uint64_t *out_passed, davit_error **err)
+{
+    return dv_blob_stream_on(reg, digest, /* resume= */ NULL, write, user_data, out_passed, err);
 }
 
 static int ask_blob(dv_registry *reg, void *user, davit_error **err)

@@ -90,15 +90,16 @@ int dv_endpoint_loop_over(davit_client *c, const dv_endpoints *endpoints, const 
     return loop(c, endpoints, ref, by, /* translated= */ true, credentials, ask, user, err);
 }
 
-int dv_endpoint_loop_push(davit_client *c, const davit_reference *ref, const davit_auth_config *credentials,
-                          dv_ask_fn *ask, void *user, davit_error **err)
+int dv_endpoint_list_push(davit_client *c, const davit_reference *ref, dv_endpoints *out, davit_error **err)
 {
-    DV_AUTO(dv_endpoints) endpoints = DV_ENDPOINTS_INIT;
     DV_AUTOPTR(dv_service_config) config = dv_service_snapshot(c->service);
-    int r = dv_endpoints_for_push(config, davit_reference_domain(ref), &endpoints, err);
-    return r < 0 ? r
-                 : loop(c, &endpoints, ref, DV_ASK_BY_TAG, /* translated= */ false, credentials, ask, user,
-                        err);
+    return dv_endpoints_for_push(config, davit_reference_domain(ref), out, err);
+}
+
+int dv_endpoint_loop_push(davit_client *c, const dv_endpoints *endpoints, const davit_reference *ref,
+                          const davit_auth_config *credentials, dv_ask_fn *ask, void *user, davit_error **err)
+{
+    return loop(c, endpoints, ref, DV_ASK_BY_TAG, /* translated= */ false, credentials, ask, user, err);
 }
 
 int dv_endpoint_loop(davit_client *c, const davit_reference *ref, dv_ask_by by,

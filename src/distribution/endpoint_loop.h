@@ -28,8 +28,10 @@ int dv_endpoint_loop_over(davit_client *c, const dv_endpoints *endpoints, const 
                           davit_error **err);
 
 /* The same for a push: no mirrors, and the error is as the registry gave it (push.md 2). */
-int dv_endpoint_loop_push(davit_client *c, const davit_reference *ref, const davit_auth_config *credentials,
-                          dv_ask_fn *ask, void *user, davit_error **err);
+int dv_endpoint_list_push(davit_client *c, const davit_reference *ref, dv_endpoints *out, davit_error **err);
+int dv_endpoint_loop_push(davit_client *c, const dv_endpoints *endpoints, const davit_reference *ref,
+                          const davit_auth_config *credentials, dv_ask_fn *ask, void *user,
+                          davit_error **err);
 
 /* Whether mirrors that serve bytes only come before reg. */
 bool dv_content_has_mirrors(const dv_endpoints *endpoints, const dv_registry *reg);

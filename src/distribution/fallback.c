@@ -26,6 +26,7 @@ bool dv_fallback_continue(const davit_error *err, bool mirror)
     case DV_ERROR_VETO:
         return false;
     case DV_ERROR_PLAIN:
+    case DV_ERROR_AI_MODEL:
     case DV_ERROR_REGISTRY_BARE:
     case DV_ERROR_UNEXPECTED:
     case DV_ERROR_TRANSPORT:

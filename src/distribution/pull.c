@@ -142,6 +142,9 @@ typedef struct question {
 static int ask(dv_registry *reg, void *user, davit_error **err)
 {
     question *q = user;
+    int r = dv_registry_set_meta_headers(reg, q->pull->terms.meta_headers, err);
+    if (r < 0)
+        return r;
     if (q->pull->options->flags & DAVIT_PULL_ALL_TAGS)
         return pull_all_tags(q->pull, reg, q->ref, err);
     return dv_pull_reference(q->pull, reg, q->ref, err);
@@ -166,6 +169,8 @@ static int check_arguments(const davit_reference *ref, const davit_pull_options 
 /* A dry run looks at the store when there is one, and makes none. */
 static int open_store(dv_pull *p, davit_error **err)
 {
+    if (dv_pull_is_own(p))
+        return 0;
     if (!(p->options->flags & DAVIT_PULL_DRY_RUN)) {
         int r = dv_transfers_get(p->client, &p->transfers, err);
         if (r == 0)
@@ -195,17 +200,29 @@ static int pull_authorized(dv_pull *p, const davit_reference *ref, davit_error *
     return dv_endpoint_loop_over(p->client, &p->endpoints, ref, by, &other, ask, &(question){p, ref}, err);
 }
 
-int dv_pull_followed(davit_client *client, const davit_reference *ref, const davit_pull_options *options,
-                     const dv_pull_follower *follower, davit_pull_result *out, davit_error **err)
+static int list_endpoints(dv_pull *p, const davit_reference *ref, davit_error **err)
+{
+    const dv_own_stores *own = p->terms.own;
+    int r = own && own->has_resolver ? dv_own_endpoints(&own->resolver, davit_reference_domain(ref),
+                                                        /* push= */ false, &p->endpoints, err)
+                                     : 1;
+    return r > 0 ? dv_endpoint_list(p->client, ref, &p->endpoints, err) : r;
+}
+
+static int pull(davit_client *client, const davit_reference *ref, const davit_pull_options *options,
+                const dv_pull_follower *follower, const dv_pull_terms *terms, davit_pull_result *out,
+                davit_error **err)
 {
     static const davit_pull_options defaults = DAVIT_PULL_OPTIONS_INIT;
     dv_pull p = {.client = client, .options = options ? options : &defaults, .follower = follower};
+    if (terms)
+        p.terms = *terms;
     DV_AUTOPTR(davit_error) why = NULL; /* the endpoint loop decides by it, so it is always made */
     int r = check_arguments(ref, p.options, &why);
     if (r == 0)
         r = open_store(&p, &why);
     if (r == 0)
-        r = dv_endpoint_list(client, ref, &p.endpoints, &why);
+        r = list_endpoints(&p, ref, &why);
     if (r == 0)
         r = pull_authorized(&p, ref, &why);
     dv_endpoints_clear(&p.endpoints);
@@ -219,6 +236,18 @@ int dv_pull_followed(davit_client *client, const davit_reference *ref, const dav
     if (out)
         *out = p.result;
     return 0;
+}
+
+int dv_pull_followed(davit_client *client, const davit_reference *ref, const davit_pull_options *options,
+                     const dv_pull_follower *follower, davit_pull_result *out, davit_error **err)
+{
+    return pull(client, ref, options, follower, /* terms= */ NULL, out, err);
+}
+
+int dv_pull_on(davit_client *client, const davit_reference *ref, const davit_pull_options *options,
+               const dv_pull_terms *terms, davit_pull_result *out, davit_error **err)
+{
+    return pull(client, ref, options, /* follower= */ NULL, terms, out, err);
 }
 
 int davit_pull(davit_client *client, const davit_reference *ref, const davit_pull_options *options,

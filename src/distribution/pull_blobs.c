@@ -14,6 +14,8 @@
 
 int dv_pull_look(dv_pull *p, dv_wanted *w, davit_error **err)
 {
+    if (dv_pull_is_own(p))
+        return dv_pull_own_look(p, w, err);
     for (size_t i = 0; i < w->blob_count; i++) {
         int r = p->store ? dv_content_has(p->store, &w->blobs[i].digest, w->blobs[i].size, err) : 0;
         if (r < 0)

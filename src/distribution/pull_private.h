@@ -7,6 +7,7 @@
 
 #include "davit/pull.h"
 
+#include "distribution/own_stores.h"
 #include "distribution/xfer.h"
 #include "store/content_store.h"
 
@@ -24,13 +25,23 @@ typedef struct dv_pull_follower {
     dv_growing *(*growing)(void *user, const davit_digest *blob);
 } dv_pull_follower;
 
+/* What an embedder wants besides the options (davit/distribution.h). */
+typedef struct dv_pull_terms {
+    const dv_own_stores
+        *own; /* with a content store: where all of it goes, and the client's store is not opened */
+    const char *const *meta_headers;
+    const char *const *config_types; /* NULL: those of images */
+    bool no_layers;
+} dv_pull_terms;
+
 typedef struct dv_pull {
     davit_client *client;
     const davit_pull_options *options;
     const dv_pull_follower *follower; /* NULL: nobody */
-    dv_endpoints endpoints;           /* of the reference, in order */
-    dv_transfers *transfers;          /* NULL for a dry run */
-    dv_store *store;                  /* NULL for a dry run where there is no store */
+    dv_pull_terms terms;
+    dv_endpoints endpoints;  /* of the reference, in order */
+    dv_transfers *transfers; /* NULL for a dry run */
+    dv_store *store;         /* NULL for a dry run where there is no store, and for own stores */
     davit_pull_result result;
 } dv_pull;
 
@@ -67,6 +78,10 @@ void dv_pull_message(const dv_pull *p, const char *id, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void dv_pull_warn(const dv_pull *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* davit_pull() on an embedder's terms. */
+int dv_pull_on(davit_client *client, const davit_reference *ref, const davit_pull_options *options,
+               const dv_pull_terms *terms, davit_pull_result *out, davit_error **err);
+
 /* davit_pull() with a follower, who may be NULL. */
 int dv_pull_followed(davit_client *client, const davit_reference *ref, const davit_pull_options *options,
                      const dv_pull_follower *follower, davit_pull_result *out, davit_error **err);
@@ -76,6 +91,21 @@ int dv_pull_check_system(const davit_platform *asked, const char *os, davit_erro
 
 /* pull_v2.c: one reference (with tag or digest) from one registry. */
 int dv_pull_reference(dv_pull *p, dv_registry *reg, const davit_reference *ref, davit_error **err);
+
+/* pull_v2.c: an image's config by itself and against its manifest. Its platform becomes the image's, if that has none. */
+int dv_pull_check_config(const dv_pull *p, dv_wanted_image *image, const void *bytes, size_t size,
+                         davit_error **err);
+
+/* pull_own.c: what pull_v2.c does with the client's store, with an embedder's. */
+static inline bool dv_pull_is_own(const dv_pull *p)
+{
+    return p->terms.own && p->terms.own->has_content;
+}
+bool dv_pull_own_knows(const dv_pull *p, const davit_reference *ref); /* the tag was pulled before */
+int dv_pull_own_look(const dv_pull *p, dv_wanted *w, davit_error **err);
+bool dv_pull_own_is_recorded(const dv_pull *p, const davit_reference *ref, const dv_wanted *w);
+int dv_pull_own_take(dv_pull *p, dv_registry *reg, const davit_reference *ref, dv_wanted *w, bool quiet,
+                     davit_error **err);
 
 int dv_pull_tell_image(const dv_pull *p, const davit_manifest *manifest, davit_error **err);
 int dv_pull_tell_blob(const dv_pull *p, const davit_digest *blob, davit_error **err);

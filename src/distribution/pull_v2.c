@@ -7,6 +7,7 @@
  */
 #include "distribution/document.h"
 #include "distribution/endpoint_loop.h"
+#include "distribution/own_blob.h"
 #include "distribution/pull_private.h"
 #include "oci/image_config.h"
 #include "oci/manifest.h"
@@ -84,11 +85,16 @@ static int read_stored(const dv_pull *p, const davit_digest *digest, const char 
 {
     DV_AUTO(dv_buf) bytes = DV_BUF_INIT(DAVIT_MANIFEST_MAX);
     DV_AUTOPTR(davit_error) why = NULL;
-    if (!p->store)
+    bool own = dv_pull_is_own(p);
+    if (!p->store && !own)
         return 0;
-    int r = dv_content_read(p->store, digest, DAVIT_MANIFEST_MAX, &bytes, &why);
-    if (r == DAVIT_ENOTFOUND)
+    int r = own ? dv_own_content_read(&p->terms.own->content, digest, DAVIT_MANIFEST_MAX, &bytes, &why)
+                : dv_content_read(p->store, digest, DAVIT_MANIFEST_MAX, &bytes, &why);
+    if (own && r < 0)
+        return dv_error_move(err, &why, r);
+    if (r == DAVIT_ENOTFOUND || (own && r == 0))
         return 0;
+    r = own ? 0 : r;
     if (r == 0)
         r = davit_manifest_parse(dv_buf_text(&bytes), bytes.size, media_type, out, &why);
     if (r < 0)
@@ -125,6 +131,8 @@ static bool repository_is_source(const dv_pull *p, const davit_digest *digest, c
     char **names = NULL;
     size_t count = 0;
     bool found = false;
+    if (dv_pull_is_own(p))
+        return dv_own_content_has_source(&p->terms.own->content, digest, ref);
     if (dv_metadata_sources(p->store, digest, &names, &count, NULL) < 0)
         return false;
     for (size_t i = 0; i < count; i++) {
@@ -139,6 +147,8 @@ static bool repository_is_source(const dv_pull *p, const davit_digest *digest, c
 static bool tag_is_known(const dv_pull *p, const davit_reference *ref)
 {
     DV_AUTO(dv_reference_rows) rows = {0};
+    if (dv_pull_is_own(p))
+        return dv_pull_own_knows(p, ref);
     return p->store && dv_reference_store_get(p->store, ref, &rows, NULL) == 0;
 }
 
@@ -152,7 +162,10 @@ static int get_target_by_digest(dv_pull *p, dv_registry *reg, const davit_refere
         return r;
     if (desc.digest.algorithm == DAVIT_SHA384)
         return dv_error_set(err, DAVIT_EUNSUPPORTED, "digest algorithm sha384 is not supported");
-    int here = p->store ? dv_content_has(p->store, &desc.digest, DAVIT_SIZE_UNKNOWN, NULL) : 0;
+    int here = dv_pull_is_own(p)
+                   ? dv_own_content_has(&p->terms.own->content, &desc.digest, DAVIT_SIZE_UNKNOWN, NULL)
+               : p->store ? dv_content_has(p->store, &desc.digest, DAVIT_SIZE_UNKNOWN, NULL)
+                          : 0;
     if (here > 0 && !repository_is_source(p, &desc.digest, ref)) {
         DV_AUTO(dv_manifest_answer) answer = DV_MANIFEST_ANSWER_INIT;
         r = dv_v2_manifest_resolve(reg, desc.digest.text, &answer, err);
@@ -347,7 +360,7 @@ static int check_manifest(const dv_pull *p, const dv_wanted_image *image, davit_
     const davit_descriptor *layers = davit_manifest_layers(image->manifest, &count);
     int r = 0;
     if (davit_manifest_get_kind(image->manifest) == DAVIT_MANIFEST_DOCKER)
-        r = dv_media_type_check_config(config->media_type, NULL, err);
+        r = dv_media_type_check_config(config->media_type, p->terms.config_types, err);
     if (r == 0)
         r = dv_media_type_acceptable(config->media_type, err);
     for (size_t i = 0; r == 0 && i < count; i++)
@@ -355,19 +368,12 @@ static int check_manifest(const dv_pull *p, const dv_wanted_image *image, davit_
     return r < 0 ? r : dv_pull_check_system(p->options->platform, image->platform.os, err);
 }
 
-static int read_config(const dv_pull *p, const davit_descriptor *config, davit_image_config **out,
-                       davit_error **err)
-{
-    DV_AUTO(dv_buf) bytes = DV_BUF_INIT(DAVIT_IMAGE_CONFIG_MAX);
-    int r = dv_content_read(p->store, &config->digest, DAVIT_IMAGE_CONFIG_MAX, &bytes, err);
-    return r < 0 ? r : davit_image_config_parse(dv_buf_text(&bytes), bytes.size, out, err);
-}
-
-static int check_config(const dv_pull *p, dv_wanted_image *image, davit_error **err)
+int dv_pull_check_config(const dv_pull *p, dv_wanted_image *image, const void *bytes, size_t size,
+                         davit_error **err)
 {
     DV_AUTOPTR(davit_image_config) config = NULL;
     size_t layer_count, diff_id_count;
-    int r = read_config(p, davit_manifest_config(image->manifest), &config, err);
+    int r = davit_image_config_parse(bytes, size, &config, err);
     if (r < 0)
         return r;
     const davit_platform *platform = davit_image_config_platform(config);
@@ -384,6 +390,14 @@ static int check_config(const dv_pull *p, dv_wanted_image *image, davit_error **
     if (davit_platform_is_empty(&image->platform))
         image->platform = *platform;
     return 0;
+}
+
+static int check_config(const dv_pull *p, dv_wanted_image *image, davit_error **err)
+{
+    DV_AUTO(dv_buf) bytes = DV_BUF_INIT(DAVIT_IMAGE_CONFIG_MAX);
+    int r = dv_content_read(p->store, &davit_manifest_config(image->manifest)->digest, DAVIT_IMAGE_CONFIG_MAX,
+                            &bytes, err);
+    return r < 0 ? r : dv_pull_check_config(p, image, dv_buf_text(&bytes), bytes.size, err);
 }
 
 /* --- into the store -------------------------------------------------------------------------------------------------- */
@@ -490,6 +504,8 @@ static bool is_recorded(const dv_pull *p, const davit_reference *ref, const dv_w
     DV_AUTO(dv_reference_rows) references = {0};
     DV_AUTO(dv_image_rows) rows = {0};
     const davit_digest *target = &w->documents[0].digest;
+    if (dv_pull_is_own(p))
+        return dv_pull_own_is_recorded(p, ref, w);
     if (dv_reference_store_get(p->store, ref, &references, NULL) < 0 ||
         !davit_digest_equal(&references.items[0].digest, target) ||
         dv_image_store_by_digest(p->store, target, &rows, NULL) < 0)
@@ -549,6 +565,8 @@ static int take(dv_pull *p, dv_registry *reg, const davit_reference *ref, dv_wan
                 davit_error **err)
 {
     DV_AUTOPTR(dv_lease) lease = NULL;
+    if (dv_pull_is_own(p))
+        return dv_pull_own_take(p, reg, ref, w, /* quiet= */ everything_is_here(w), err);
     int r = dv_lease_open(p->store, &lease, err);
     if (r == 0)
         r = lease_all(lease, w, err);
@@ -615,7 +633,7 @@ static int pull_content(dv_registry *reg, void *user, davit_error **err)
         r = take(p, reg, ref, &w, one, err);
     if (r < 0)
         return r;
-    if (nothing_to_do)
+    if (nothing_to_do && p->store)
         dv_lease_sweep_some(p->store); /* an earlier pull may have been killed after its record */
     p->result.digest = target.digest;
     p->result.tag_count++;

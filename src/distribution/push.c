@@ -159,7 +159,18 @@ static int ask(dv_registry *reg, void *user, davit_error **err)
     p->done_count = 0;
     p->result = (davit_push_result){0};
     int r = dv_registry_set_actions(reg, "push,pull", err);
+    if (r == 0)
+        r = dv_registry_set_meta_headers(reg, p->meta_headers, err);
     return r < 0 ? r : q->stages->push(p, reg, q->stages->user, err);
+}
+
+static int list_endpoints(const dv_push *p, dv_endpoints *out, davit_error **err)
+{
+    const dv_own_stores *own = p->own;
+    int r = own && own->has_resolver ? dv_own_endpoints(&own->resolver, davit_reference_domain(p->ref),
+                                                        /* push= */ true, out, err)
+                                     : 1;
+    return r > 0 ? dv_endpoint_list_push(p->client, p->ref, out, err) : r;
 }
 
 /* Over the endpoints with the caller's credentials; refused with those at hand, once more with what the callback gives. */
@@ -167,11 +178,15 @@ static int push_authorized(dv_push *p, const dv_push_stages *stages, davit_error
 {
     const davit_push_options *o = p->options;
     DV_AUTO(davit_auth_config) other = DAVIT_AUTH_CONFIG_INIT;
-    int r = dv_endpoint_loop_push(p->client, p->ref, o->auth, ask, &(question){p, stages}, err);
+    DV_AUTO(dv_endpoints) endpoints = DV_ENDPOINTS_INIT;
+    question q = {p, stages};
+    int r = list_endpoints(p, &endpoints, err);
+    if (r == 0)
+        r = dv_endpoint_loop_push(p->client, &endpoints, p->ref, o->auth, ask, &q, err);
     if (r != DAVIT_EUNAUTHORIZED || !o->request_auth_config)
         return r;
     r = dv_auth_config_request(o->request_auth_config, o->user_data, &other, err);
-    return r < 0 ? r : dv_endpoint_loop_push(p->client, p->ref, &other, ask, &(question){p, stages}, err);
+    return r < 0 ? r : dv_endpoint_loop_push(p->client, &endpoints, p->ref, &other, ask, &q, err);
 }
 
 int dv_push_over_endpoints(dv_push *p, const dv_push_stages *stages, davit_push_result *out, davit_error **err)
@@ -194,11 +209,16 @@ int dv_push_over_endpoints(dv_push *p, const dv_push_stages *stages, davit_push_
     return 0;
 }
 
-int davit_push(davit_client *client, const davit_reference *ref, const davit_push_options *options,
-               davit_push_result *out, davit_error **err)
+int dv_push_on(davit_client *client, const davit_reference *ref, const davit_push_options *options,
+               const dv_own_stores *own, const char *const *meta_headers, davit_push_result *out,
+               davit_error **err)
 {
     static const davit_push_options defaults = DAVIT_PUSH_OPTIONS_INIT;
-    dv_push p = {.client = client, .options = options ? options : &defaults, .ref = ref};
+    dv_push p = {.client = client,
+                 .options = options ? options : &defaults,
+                 .own = own,
+                 .meta_headers = meta_headers,
+                 .ref = ref};
     stored s = {0};
     dv_transfers *transfers;
     int r = check_arguments(ref, p.options, err); /* before a store is made */
@@ -212,4 +232,10 @@ int davit_push(davit_client *client, const davit_reference *ref, const davit_pus
     dv_lease_release(p.lease);
     dv_store_unref(p.store);
     return r;
+}
+
+int davit_push(davit_client *client, const davit_reference *ref, const davit_push_options *options,
+               davit_push_result *out, davit_error **err)
+{
+    return dv_push_on(client, ref, options, /* own= */ NULL, /* meta_headers= */ NULL, out, err);
 }

@@ -8,6 +8,7 @@
 #include "davit/manifest.h"
 #include "davit/push.h"
 
+#include "distribution/own_stores.h"
 #include "distribution/xfer_upload.h"
 
 #define DV_PUSH_ID_MAX 13 /* 12 hex digits and a NUL */
@@ -15,6 +16,8 @@
 typedef struct dv_push {
     davit_client *client;
     const davit_push_options *options;
+    const dv_own_stores *own; /* whose resolver says where it goes; NULL: the client's service */
+    const char *const *meta_headers;
     const davit_reference *ref; /* as it was given */
     dv_uploads *uploads;
     dv_store *store;
@@ -59,6 +62,11 @@ typedef struct dv_push_stages {
                 davit_error **err); /* at one endpoint, from the start */
     void *user;
 } dv_push_stages;
+
+/* davit_push() with a resolver and headers of an embedder's; both may be NULL. */
+int dv_push_on(davit_client *client, const davit_reference *ref, const davit_push_options *options,
+               const dv_own_stores *own, const char *const *meta_headers, davit_push_result *out,
+               davit_error **err);
 
 /* Checks, the first line, and the endpoints in order, with other credentials once more. p has client, options and ref. */
 int dv_push_over_endpoints(dv_push *p, const dv_push_stages *stages, davit_push_result *out,

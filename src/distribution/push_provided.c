@@ -154,6 +154,7 @@ static int watch_layer(provided *p, dv_registry *reg, const char *repository, la
         .total = layer->size_bytes,
         .source = &l->sources[i].source,
         .store = p->provider->metadata,
+        .table = p->provider->table,
         .hmac_key = reg->hmac_key,
         .has_auth_info = reg->has_auth_info,
     };
@@ -265,7 +266,11 @@ int dv_push_provided(davit_client *client, const davit_reference *ref, const dv_
 {
     static const davit_push_options defaults = DAVIT_PUSH_OPTIONS_INIT;
     dv_push_provider filled = *provider;
-    dv_push push = {.client = client, .options = options ? options : &defaults, .ref = ref};
+    dv_push push = {.client = client,
+                    .options = options ? options : &defaults,
+                    .own = provider->own,
+                    .meta_headers = provider->meta_headers,
+                    .ref = ref};
     provided p = {.push = &push, .provider = &filled};
     if (!filled.kind)
         filled.kind = DAVIT_MANIFEST_DOCKER;

@@ -8,6 +8,7 @@
 #include "davit/layer.h"
 #include "davit/manifest.h"
 #include "davit/push.h"
+#include "distribution/own_stores.h"
 #include "store/store.h"
 
 /* One image under one tag. All borrowed. */
@@ -28,6 +29,9 @@ typedef struct dv_push_provider {
     const char *config_media_type;      /* NULL: that of a Docker image, or of an OCI one */
     davit_manifest_kind kind;           /* DAVIT_MANIFEST_DOCKER or _OCI: what is made; 0: Docker */
     dv_store *metadata;                 /* what is known of blobs elsewhere; NULL: nothing is */
+    const davit_metadata_store *table;  /* the same of an embedder's; NULL */
+    const dv_own_stores *own;           /* whose resolver says where it goes; NULL: the client's service */
+    const char *const *meta_headers;
 } dv_push_provider;
 
 /*

@@ -5,6 +5,7 @@
  * the bytes, opening (a worker opens the source), sending (registry/v2_upload.c, which repeats and resumes), recording (a worker
  * writes down what was learnt). The loop thread decides; what touches the store runs on the upload's strand, in order.
  */
+#include "distribution/own_stores.h"
 #include "distribution/push_candidates.h"
 #include "distribution/xfer_upload_private.h"
 #include "registry/upload_plan.h"
@@ -31,7 +32,8 @@ struct dv_send {
     davit_client *client;
     dv_strand *strand;
     /* Own copies, for the workers: */
-    dv_store *store; /* NULL: nothing is remembered */
+    dv_store *store;                   /* NULL: nothing is remembered */
+    const davit_metadata_store *table; /* then perhaps here */
     char *repository, *key;
     davit_digest digest; /* algorithm NONE until it is known */
     davit_digest diff_id;
@@ -174,9 +176,17 @@ static bool is_journalled(const dv_send *s)
            s->leader->size > DV_UPLOAD_WHOLE_MAX;
 }
 
+/* A table goes by diff_id alone. */
+static bool remembers(const dv_send *s)
+{
+    return s->store || (s->table && s->diff_id.algorithm != DAVIT_DIGEST_NONE);
+}
+
 /* Threads: worker. All of it is a cache: without it there is more to send. */
 static int read_store(dv_send *s, davit_error **err)
 {
+    if (!s->store)
+        return dv_own_metadata_by_diff_id(s->table, &s->diff_id, &s->known, err);
     int r = s->digest_was_known ? dv_metadata_by_blob(s->store, &s->digest, &s->known, err)
                                 : dv_metadata_by_diff_id(s->store, &s->diff_id, &s->known, err);
     if (r < 0 || !is_journalled(s))
@@ -196,7 +206,7 @@ static void run_prepare(dv_work *work)
 {
     dv_send *s = of_job(work);
     DV_AUTOPTR(davit_error) why = NULL;
-    if (s->store && read_store(s, &why) < 0)
+    if (remembers(s) && read_store(s, &why) < 0)
         dv_log(DAVIT_LOG_WARNING, "what is known of %s cannot be read: %s",
                s->digest_was_known ? s->digest.text : s->diff_id.text, davit_error_message(why));
     if (s->digest_was_known) /* it is known, and might be there: push.md 6 for an entry without repository */
@@ -213,16 +223,31 @@ static void on_prepared(dv_send *s)
     next_stage(s);
 }
 
+static void forget(dv_send *s, const dv_metadata_entry *entry)
+{
+    if (s->store)
+        dv_metadata_remove(s->store, entry, NULL);
+    else
+        dv_own_metadata_remove(s->table, entry, NULL);
+}
+
+static int add_entry(dv_send *s, davit_error **err)
+{
+    if (!s->store)
+        return dv_own_metadata_add(s->table, &s->digest, &s->diff_id, s->repository, s->key, err);
+    return dv_metadata_add(s->store, &s->digest, s->digest_was_known ? NULL : &s->diff_id, s->repository,
+                           s->key, err);
+}
+
 /* Threads: worker. A failure to forget costs a question the next time. */
 static void run_record(dv_work *work)
 {
     dv_send *s = of_job(work);
     s->job_result = 0; /* of the job before: that one's error is told already */
-    for (size_t i = 0; s->store && i < s->forget.count; i++)
-        dv_metadata_remove(s->store, &s->forget.items[i], NULL);
-    if (s->store && s->done_well && s->news)
-        s->job_result = dv_metadata_add(s->store, &s->digest, s->digest_was_known ? NULL : &s->diff_id,
-                                        s->repository, s->key, &s->job_err);
+    for (size_t i = 0; remembers(s) && i < s->forget.count; i++)
+        forget(s, &s->forget.items[i]);
+    if (remembers(s) && s->done_well && s->news)
+        s->job_result = add_entry(s, &s->job_err);
     if (is_journalled(s) && s->done_well)
         dv_upload_session_delete(s->store, s->repository, &s->digest, NULL);
     if (s->useless_session.url)
@@ -634,6 +659,7 @@ int dv_send_start(dv_upload_xfer *x, dv_send **out, davit_error **err)
     s->leader = x->leader;
     s->client = x->manager->client;
     s->store = w->store ? dv_store_ref(w->store) : NULL;
+    s->table = w->table;
     s->digest = w->digest;
     s->diff_id = w->diff_id;
     s->digest_was_known = w->digest.algorithm != DAVIT_DIGEST_NONE;

@@ -113,6 +113,16 @@ static bool is_in_family(const char *type, const char *prefix)
     return dv_str_starts_nocase(type, prefix) && (type[n] == '\0' || type[n] == '.');
 }
 
+static int refuse_ai_model(davit_error **err)
+{
+    int r = dv_error_set(
+        err, DAVIT_EUNSUPPORTED,
+        "AI models are not yet supported by the Engine, please use \"docker model pull/run\" instead");
+    if (davit_error_code(err ? *err : NULL) == r)
+        (*err)->kind = DV_ERROR_AI_MODEL;
+    return r;
+}
+
 int dv_media_type_acceptable(const char *type, davit_error **err)
 {
     static const char *const families[] = {"application/vnd.oci.image",
@@ -122,9 +132,7 @@ int dv_media_type_acceptable(const char *type, davit_error **err)
                                            "text/html",
                                            ""};
     if (dv_media_type_is_ai_model(type))
-        return dv_error_set(
-            err, DAVIT_EUNSUPPORTED,
-            "AI models are not yet supported by the Engine, please use \"docker model pull/run\" instead");
+        return refuse_ai_model(err);
     for (size_t i = 0; i < DV_COUNT(families); i++)
         if (is_in_family(type, families[i]))
             return 0;

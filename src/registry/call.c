@@ -204,10 +204,11 @@ int dv_call_build_headers(const dv_call *c, bool credentials, dv_headers *out, d
         r = dv_headers_add(out, "Range", c->range, 0, err);
     for (size_t i = 0; r == 0 && i < c->headers.count; i++)
         r = dv_headers_add(out, c->headers.items[i].name, c->headers.items[i].value, 0, err);
-    const dv_headers *extra = &reg->client->extra_headers;
-    for (size_t i = 0; r == 0 && credentials && !reg->endpoint.mirror && i < extra->count; i++)
-        r = dv_headers_add(out, extra->items[i].name, extra->items[i].value,
-                           DV_HEADER_ORIGIN_ONLY | DV_HEADER_SECRET, err);
+    const dv_headers *extra[] = {&reg->client->extra_headers, &reg->meta_headers};
+    for (size_t k = 0; credentials && !reg->endpoint.mirror && k < DV_COUNT(extra); k++)
+        for (size_t i = 0; r == 0 && i < extra[k]->count; i++)
+            r = dv_headers_add(out, extra[k]->items[i].name, extra[k]->items[i].value,
+                               DV_HEADER_ORIGIN_ONLY | DV_HEADER_SECRET, err);
     if (r == 0 && credentials && dv_secret_is_set(&c->sent))
         r = dv_headers_add(out, "Authorization", c->sent.text, DV_HEADER_ORIGIN_ONLY | DV_HEADER_SECRET, err);
     return r;

@@ -79,12 +79,21 @@ int dv_registry_set_actions(dv_registry *reg, const char *actions, davit_error *
     return 0;
 }
 
+int dv_registry_set_meta_headers(dv_registry *reg, const char *const *lines, davit_error **err)
+{
+    int r = 0;
+    for (; r == 0 && lines && *lines; lines++)
+        r = dv_client_add_header(&reg->meta_headers, *lines, err);
+    return r;
+}
+
 void dv_registry_close(dv_registry *reg)
 {
     if (!reg)
         return;
     dv_token_fetches_cancel(reg);
     dv_authorizer_free(reg->authorizer);
+    dv_headers_clear(&reg->meta_headers);
     dv_url_clear(&reg->endpoint.url);
     davit_tls_config_free(reg->endpoint.tls);
     free(reg->domain);

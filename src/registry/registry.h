@@ -20,6 +20,7 @@ typedef struct dv_registry {
     char hmac_key[DV_HMAC_KEY_MAX]; /* of its credentials, "" without any (push.md 5) */
     bool has_auth_info;             /* user and password, or a registry token */
     char *scope;                    /* of its requests: "repository:<path>:pull" */
+    dv_headers meta_headers;        /* for its own origin, and not for a mirror */
     dv_authorizer *authorizer;      /* loop thread from the first call on */
     dv_host *host;                  /* set by the first call */
     dv_token_fetch *fetches;        /* token requests under way */
@@ -37,6 +38,8 @@ int dv_registry_open(davit_client *c, const dv_endpoint *endpoint, const char *d
 void dv_registry_close(dv_registry *reg);
 /* Before the first call: what its requests are to be allowed, "pull,push" in place of "pull"; one token then does for all of them. */
 int dv_registry_set_actions(dv_registry *reg, const char *actions, davit_error **err);
+/* Before the first call: "Name: value" texts that go with its requests (threats A4); ends with NULL; NULL: none. */
+int dv_registry_set_meta_headers(dv_registry *reg, const char *const *lines, davit_error **err);
 DV_DEFINE_AUTOPTR(dv_registry, dv_registry_close)
 
 #endif

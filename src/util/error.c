@@ -215,3 +215,8 @@ davit_error *dv_error_copy(const davit_error *err)
     dv_buf_puts(&text, err->message);
     return make(err, err->code, &text);
 }
+
+int davit_error_set(davit_error **err, int code, const char *message)
+{
+    return dv_error_set(err, code, "%s", message);
+}

@@ -14,6 +14,7 @@ typedef enum dv_error_kind {
     DV_ERROR_TRANSPORT,     /* no HTTP answer at all, or not a whole one */
     DV_ERROR_CONFIG_PULL,   /* image config could not be pulled */
     DV_ERROR_MEDIA_TYPE,    /* unsupported media type */
+    DV_ERROR_AI_MODEL,      /* one of AI models */
     DV_ERROR_VETO,          /* the embedder's verifier said no: final, whoever else has the image */
     DV_ERROR_PING_RESPONSE, /* a ping was answered, and the answer could not be recorded */
     DV_ERROR_V1_REGISTRY,   /* a v1 registry refused (registry-v1.md 4); its parts are in `more` */
