@@ -106,6 +106,20 @@ typedef struct davit_image_config_store {
         0                             \
     }
 
+/**
+ * The image configs of a store as a table (NewImageConfigStoreFromStore). What is put is checked as an image config; it is kept as a blob, which
+ * davit_store_prune() removes while no image of the store has it.
+ *
+ * @param store  borrowed: it outlives the table
+ * @param out    filled; nothing to release
+ *
+ * Errors:  of put: DAVIT_EFORMAT, DAVIT_EUNSUPPORTED (DAVIT_DIGEST_NONE, sha384), the store's; of get: DAVIT_ENOTFOUND "failed to get digest ID",
+ *          DAVIT_EDIGEST
+ * Threads: any, and so are its functions
+ * Spec:    store.md 3
+ */
+DAVIT_API void davit_store_get_image_config_store(davit_store *store, davit_image_config_store *out);
+
 /* --- references --------------------------------------------------------------------------------------------------------- */
 
 /** One association; non-zero ends the list. */

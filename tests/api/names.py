@@ -21,6 +21,11 @@ LISTS = {
         Service.LookupPullEndpoints Service.LookupPushEndpoints Service.ReplaceConfig Service.ResolveRepository Service.Search
         Service.ServiceConfig ServiceOptions
         """,
+    "distribution": """
+        DeprecatedSchema1ImageError GetRepositories Pull Push Tags AIModelNotSupportedError Config ContentStore ImageConfigStore
+        NewImageConfigStoreFromStore ImagePullConfig ImagePushConfig PushLayer PushLayerProvider NewLayerProvidersFromStore
+        RegistryResolver
+        """,
     "v1": """
         Access Authenticator BasicAuth Client ContainerConfig HubService HubService.GetDeleteToken
         HubService.GetReadToken HubService.GetReadTokenWithAuth HubService.GetWriteToken ImageMetadata ImageService

@@ -65,6 +65,9 @@ int main(void)
     check_constants();
     CHECK(davit_client_options, DAVIT_CLIENT_OPTIONS_INIT, DAVIT_CLIENT_OPTIONS_VERSION);
     CHECK(davit_copy_options, DAVIT_COPY_OPTIONS_INIT, DAVIT_COPY_OPTIONS_VERSION);
+    CHECK(davit_distribution_config, DAVIT_DISTRIBUTION_CONFIG_INIT, DAVIT_DISTRIBUTION_CONFIG_VERSION);
+    CHECK(davit_image_pull_config, DAVIT_IMAGE_PULL_CONFIG_INIT, DAVIT_IMAGE_PULL_CONFIG_VERSION);
+    CHECK(davit_image_push_config, DAVIT_IMAGE_PUSH_CONFIG_INIT, DAVIT_IMAGE_PUSH_CONFIG_VERSION);
     CHECK(davit_load_options, DAVIT_LOAD_OPTIONS_INIT, DAVIT_LOAD_OPTIONS_VERSION);
     CHECK(davit_pull_options, DAVIT_PULL_OPTIONS_INIT, DAVIT_PULL_OPTIONS_VERSION);
     CHECK(davit_save_options, DAVIT_SAVE_OPTIONS_INIT, DAVIT_SAVE_OPTIONS_VERSION);
@@ -81,6 +84,12 @@ int main(void)
     CHECK_EMPTY(davit_layer_stream, DAVIT_LAYER_STREAM_INIT);
     CHECK_EMPTY(davit_push_layer, DAVIT_PUSH_LAYER_INIT);
     CHECK_EMPTY(davit_layer_provider, DAVIT_LAYER_PROVIDER_INIT);
+    CHECK_EMPTY(davit_content_store, DAVIT_CONTENT_STORE_INIT);
+    CHECK_EMPTY(davit_content_writer, DAVIT_CONTENT_WRITER_INIT);
+    CHECK_EMPTY(davit_image_config_store, DAVIT_IMAGE_CONFIG_STORE_INIT);
+    CHECK_EMPTY(davit_reference_store, DAVIT_REFERENCE_STORE_INIT);
+    CHECK_EMPTY(davit_metadata_store, DAVIT_METADATA_STORE_INIT);
+    CHECK_EMPTY(davit_registry_resolver, DAVIT_REGISTRY_RESOLVER_INIT);
     if (strcmp(davit_version(), DAVIT_VERSION) != 0) {
         printf("davit_version() is %s, the headers say %s\n", davit_version(), DAVIT_VERSION);
         failed = 1;

@@ -23,6 +23,16 @@ static void error_set__replaces_and_returns_the_code(void **state)
     assert_int_equal(dv_error_set(NULL, DAVIT_EINVAL, "nobody listens"), DAVIT_EINVAL);
 }
 
+static void error_set__of_an_embedder_takes_any_text(void **state)
+{
+    DV_AUTOPTR(davit_error) err = NULL;
+    dv_error_set(&err, DAVIT_EINVAL, "before");
+    assert_int_equal(davit_error_set(&err, -1234, "50%s of it"), -1234);
+    assert_int_equal(davit_error_code(err), -1234);
+    assert_string_equal(davit_error_message(err), "50%s of it");
+    assert_int_equal(davit_error_set(NULL, DAVIT_EIO, "nobody listens"), DAVIT_EIO);
+}
+
 static void error_wrap__keeps_the_particulars(void **state)
 {
     DV_AUTOPTR(davit_error) err = NULL;
@@ -134,6 +144,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(error_set__replaces_and_returns_the_code),
+        cmocka_unit_test(error_set__of_an_embedder_takes_any_text),
         cmocka_unit_test(error_wrap__keeps_the_particulars),
         cmocka_unit_test(error_oom__is_static_and_can_be_passed_around),
         cmocka_unit_test(error_file__full_disks_are_told_apart),
