@@ -103,8 +103,8 @@ static void media_type_acceptable__families_and_texts(void **state)
         {"application/vnd.oci.empty.v1+json", "unsupported media type application/vnd.oci.empty.v1+json",
          DV_ERROR_MEDIA_TYPE},
         {"x\n\x1b", "unsupported media type x\\x0A\\x1B", DV_ERROR_MEDIA_TYPE},
-        {"application/vnd.docker.ai.model.config.v0.1+json", AI, DV_ERROR_PLAIN},
-        {"Application/VND.docker.AI.x", AI, DV_ERROR_PLAIN},
+        {"application/vnd.docker.ai.model.config.v0.1+json", AI, DV_ERROR_AI_MODEL},
+        {"Application/VND.docker.AI.x", AI, DV_ERROR_AI_MODEL},
     };
     for (size_t i = 0; i < DV_COUNT(rows); i++) {
         DV_AUTOPTR(davit_error) err = NULL;
