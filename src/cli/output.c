@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define PENDING_MAX (32u << 10)
+#define ESCAPED_MAX (8u << 10)    /* of a piece */
 #define DOCUMENT_MAX (256u << 20) /* bytes of one JSON document */
 
 void dv_output_init(dv_output *o, int fd)
@@ -60,9 +61,12 @@ int dv_output_bytes(dv_output *o, const void *bytes, size_t size)
 static int escaped(dv_output *o, const char *bytes, size_t size, bool keep_newlines)
 {
     while (size > 0) {
-        char room[8u << 10];
-        size_t n = size < sizeof(room) / 4 ? size : sizeof(room) / 4;
-        DV_AUTO(dv_buf) text = DV_BUF_INIT(sizeof(room));
+        size_t plain = dv_str_plain(bytes, size);
+        dv_output_bytes(o, bytes, plain);
+        bytes += plain;
+        size -= plain;
+        size_t n = size < ESCAPED_MAX / 4 ? size : ESCAPED_MAX / 4;
+        DV_AUTO(dv_buf) text = DV_BUF_INIT(ESCAPED_MAX);
         /* Do not cut a character in two: its halves would be shown as broken bytes. */
         for (size_t back = 0; n < size && back < 3 && ((unsigned char)bytes[n] & 0xC0) == 0x80; back++)
             n--;

@@ -105,9 +105,23 @@ static bool is_unsafe(uint32_t rune)
            rune == 0xfeff;
 }
 
+size_t dv_str_plain(const char *s, size_t n)
+{
+    size_t i = 0;
+    while (i < n && s[i] >= 0x20 && s[i] < 0x7f)
+        i++;
+    return i;
+}
+
 void dv_str_escape(dv_buf *out, const char *s, size_t n, bool keep_newlines)
 {
     while (n > 0) {
+        size_t plain = dv_str_plain(s, n);
+        dv_buf_append(out, s, plain);
+        s += plain;
+        n -= plain;
+        if (n == 0)
+            return;
         uint32_t rune = 0;
         size_t len = dv_utf8_length(s, n, &rune);
         bool kept = keep_newlines && (rune == '\n' || rune == '\t') && len == 1;

@@ -24,6 +24,8 @@ bool dv_str_to_u64(const char *s, uint64_t *out);
 size_t dv_utf8_length(const char *s, size_t n, uint32_t *out_rune);
 bool dv_utf8_is_valid(const char *s);
 
+/* How many bytes at the beginning are printable ASCII, which no escaping changes. */
+size_t dv_str_plain(const char *s, size_t n);
 /*
  * Append text from outside so that a terminal or log cannot be steered by it (threats C11): C0, C1, DEL, bidi controls, line
  * separators and invalid UTF-8 become \xNN; with keep_newlines, \n and \t stay.
