@@ -15,6 +15,7 @@
 #ifndef DAVIT_REGISTRY_V1_H
 #define DAVIT_REGISTRY_V1_H
 
+#include <davit/load.h>
 #include <davit/registry.h>
 
 DAVIT_BEGIN_DECLS
@@ -470,6 +471,48 @@ DAVIT_API davit_v1_client *davit_v1_repository_index(const davit_v1_repository *
 DAVIT_API const davit_v1_auth *davit_v1_repository_index_auth(const davit_v1_repository *repository);
 /** Its name without a host. Borrowed. */
 DAVIT_API const char *davit_v1_repository_path(const davit_v1_repository *repository);
+
+/* --- into the store ------------------------------------------------------------------------------------------------------ */
+
+#define DAVIT_V1_PULL_OPTIONS_VERSION 1u
+
+/** davit_v1_pull_options.flags */
+#define DAVIT_V1_PULL_ALL_TAGS (1u << 0) /**< every tag of the repository */
+
+typedef struct davit_v1_pull_options {
+    uint32_t version;                  /**< DAVIT_V1_PULL_OPTIONS_VERSION */
+    uint32_t flags;                    /**< DAVIT_V1_PULL_* */
+    const davit_v1_open_options *open; /**< whom to ask, and as whom; NULL for defaults */
+    const char *tag;                   /**< NULL: latest */
+    const char *image;          /**< an image by its id, which gets no name in the store; NULL: by tag */
+    davit_progress_fn progress; /**< as in davit_load_options */
+    void *user_data;
+} davit_v1_pull_options;
+
+#define DAVIT_V1_PULL_OPTIONS_INIT    \
+    {                                 \
+        DAVIT_V1_PULL_OPTIONS_VERSION \
+    }
+
+/**
+ * Pull from a v1 registry into the store: each image becomes one of today, with a config made from the metadata of all that it stands on
+ * and diff_ids computed here; the same images give the same bytes. Its name is that of the host that was asked, of the repository and the tag.
+ *
+ * Layers that several of the tags stand on are fetched once. Checksums that the registry names are checked. Nothing is visible before all of
+ * it was.
+ *
+ * @param name     as in davit_v1_client_find()
+ * @param options  NULL for defaults
+ * @param out      NULL, or set on success
+ *
+ * Limits:  127 images one on another, 16 MiB of metadata for each tag
+ * Errors:  DAVIT_EINVAL, a registry's refusal, DAVIT_EFORMAT (ancestry or metadata that make no sense; a layer that is damaged), DAVIT_EDIGEST
+ *          (checksum), DAVIT_ETOOBIG, DAVIT_EUNSUPPORTED (an image for another system), DAVIT_ENOSPACE, DAVIT_ESTORE, the network's
+ * Threads: any; blocks; progress runs on the calling thread
+ * Spec:    registry-v1.md 9; store.md 10
+ */
+DAVIT_API int davit_v1_pull(davit_client *client, const char *name, const davit_v1_pull_options *options,
+                            davit_load_result *out, davit_error **err);
 
 /* --- search ---------------------------------------------------------------------------------------------------------------- */
 

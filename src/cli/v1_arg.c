@@ -1,7 +1,6 @@
 /* cli/v1_arg.c - see v1_arg.h. */
 #include "cli/v1_arg.h"
 
-#include "cli/prompt.h"
 #include "davit/auth.h"
 #include "util/str.h"
 
@@ -62,8 +61,8 @@ static int check_password(dv_cli *cli, const dv_v1_values *v, davit_error **err)
     return 0;
 }
 
-static int read_options(dv_cli *cli, const dv_v1_values *v, davit_v1_open_options *out, dv_buf *password,
-                        davit_error **err)
+int dv_v1_read_options(dv_cli *cli, const dv_v1_values *v, davit_v1_open_options *out, dv_buf *password,
+                       davit_error **err)
 {
     int r = check_password(cli, v, err);
     if (r == 0 && v->username)
@@ -76,15 +75,17 @@ static int read_options(dv_cli *cli, const dv_v1_values *v, davit_v1_open_option
     out->registry = v->registry;
     out->username = v->username;
     out->password = v->username ? dv_buf_text(password) : NULL;
-    return dv_cli_client(cli, /* with_store= */ false, /* flags= */ 0, err);
+    return 0;
 }
 
 int dv_v1_open(dv_cli *cli, const dv_v1_values *v, const char *repository, davit_v1_access access,
                davit_v1_repository **out, davit_error **err)
 {
     davit_v1_open_options options;
-    DV_AUTO(dv_buf) password = {.max = DV_STDIN_SECRET_MAX, .secret = true};
-    int r = read_options(cli, v, &options, &password, err);
+    DV_AUTO(dv_buf) password = DV_V1_PASSWORD_INIT;
+    int r = dv_v1_read_options(cli, v, &options, &password, err);
+    if (r == 0)
+        r = dv_cli_client(cli, /* with_store= */ false, /* flags= */ 0, err);
     return r < 0 ? r
                  : davit_v1_repository_open(cli->client, repository, access, /* images= */ NULL, 0, &options,
                                             out, err);
@@ -93,10 +94,12 @@ int dv_v1_open(dv_cli *cli, const dv_v1_values *v, const char *repository, davit
 int dv_v1_find(dv_cli *cli, const dv_v1_values *v, const char *name, davit_v1_client **out, davit_error **err)
 {
     davit_v1_open_options options;
-    DV_AUTO(dv_buf) password = {.max = DV_STDIN_SECRET_MAX, .secret = true};
+    DV_AUTO(dv_buf) password = DV_V1_PASSWORD_INIT;
     if (v->username)
         return dv_cli_usage(cli, err, "a search asks as nobody: --username is not for it");
-    int r = read_options(cli, v, &options, &password, err);
+    int r = dv_v1_read_options(cli, v, &options, &password, err);
+    if (r == 0)
+        r = dv_cli_client(cli, /* with_store= */ false, /* flags= */ 0, err);
     return r < 0 ? r : davit_v1_client_find(cli->client, name, &options, out, err);
 }
 

@@ -3,11 +3,12 @@
 #define DV_CLI_V1_ARG_H
 
 #include "cli/cli.h"
+#include "cli/prompt.h"
 #include "davit/registry_v1.h"
 
 typedef struct dv_v1_values {
     const char *index, *registry, *username, *output;
-    bool password_stdin, json;
+    bool password_stdin, json, all_tags;
     uint32_t limit, page;
 } dv_v1_values;
 
@@ -25,7 +26,17 @@ DV_DEFINE_AUTO(dv_v1_name, dv_v1_name_clear)
 /* DAVIT_EINVAL: an id that is none, no repository. */
 int dv_v1_name_parse(const char *text, dv_v1_name *out, davit_error **err);
 
-/* cli->client, and a repository that was opened for this. Asks for the password when there is a name for it. */
+/*
+ * Who is asked, and as whom; password must live as long as out. Asks for the password when there is a name for it.
+ */
+int dv_v1_read_options(dv_cli *cli, const dv_v1_values *v, davit_v1_open_options *out, dv_buf *password,
+                       davit_error **err);
+#define DV_V1_PASSWORD_INIT                         \
+    {                                               \
+        .max = DV_STDIN_SECRET_MAX, .secret = true, \
+    }
+
+/* cli->client, and a repository that was opened for this. */
 int dv_v1_open(dv_cli *cli, const dv_v1_values *v, const char *repository, davit_v1_access access,
                davit_v1_repository **out, davit_error **err);
 /* The same without a repository: whoever is asked first. */

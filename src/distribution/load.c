@@ -137,7 +137,7 @@ static int check_options(const davit_load_options *o, davit_error **err)
                         o->flags);
 }
 
-static int prepare(dv_load *l, davit_error **err)
+int dv_load_prepare(dv_load *l, davit_error **err)
 {
     dv_transfers *transfers;
     int r = check_options(l->options, err);
@@ -161,7 +161,7 @@ static int finish(dv_load *l, davit_load_result *out, davit_error **err)
     return r;
 }
 
-static void load_clear(dv_load *l)
+void dv_load_clear(dv_load *l)
 {
     if (l->loaded)
         dv_loaded_clear(l->loaded);
@@ -171,7 +171,6 @@ static void load_clear(dv_load *l)
     if (l->layout_fd >= 0)
         close(l->layout_fd);
 }
-DV_DEFINE_AUTO(dv_load, load_clear)
 
 static const davit_load_options defaults = DAVIT_LOAD_OPTIONS_INIT;
 
@@ -181,7 +180,7 @@ int davit_load(davit_client *client, davit_read_fn read, void *read_data, const 
     dv_loaded loaded = {0};
     DV_AUTO(dv_load)
     l = {.client = client, .options = options ? options : &defaults, .loaded = &loaded, .layout_fd = -1};
-    int r = prepare(&l, err);
+    int r = dv_load_prepare(&l, err);
     if (r == 0)
         r = dv_load_archive_read(&l, read, read_data, err);
     if (r == 0)
@@ -199,6 +198,6 @@ int davit_load_layout(davit_client *client, const char *dir, const davit_load_op
     if (l.layout_fd < 0)
         return errno == ENOENT ? dv_error_set(err, DAVIT_ENOTFOUND, "no directory %s", dir)
                                : dv_error_file(err, errno, "cannot open %s", dir);
-    int r = prepare(&l, err);
+    int r = dv_load_prepare(&l, err);
     return r < 0 ? r : finish(&l, out, err);
 }

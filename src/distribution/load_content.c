@@ -126,7 +126,7 @@ static void tell(dv_load_entry *e, bool end)
                                   .id = e->id,
                                   .action = "Loading layer",
                                   .current = e->seen,
-                                  .total = e->size,
+                                  .total = e->size == DAVIT_SIZE_UNKNOWN ? 0 : e->size,
                                   .has_counts = true},
                 o->user_data);
 }

@@ -1,7 +1,7 @@
 /*
  * distribution/load_private.h - what the stages of one load share: load.c (the whole), load_archive.c and load_layout.c (where bytes come
  * from), load_content.c (one file's bytes while they pass), load_images.c (what the documents say), load_v1.c (archives without a
- * manifest.json), load_record.c (into the store). Threads: the calling one.
+ * manifest.json), load_record.c (into the store). pull_v1.c takes images of v1 registries the same way. Threads: the calling one.
  */
 #ifndef DV_DISTRIBUTION_LOAD_PRIVATE_H
 #define DV_DISTRIBUTION_LOAD_PRIVATE_H
@@ -51,6 +51,11 @@ typedef struct dv_load {
     davit_load_result result;
 } dv_load;
 
+/* Store, lease and names; client, options, loaded and layout_fd are set. */
+int dv_load_prepare(dv_load *l, davit_error **err);
+void dv_load_clear(dv_load *l);
+DV_DEFINE_AUTO(dv_load, dv_load_clear)
+
 /* Events for the caller. */
 void dv_load_message(const dv_load *l, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void dv_load_warn(const dv_load *l, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -59,7 +64,7 @@ void dv_load_warn(const dv_load *l, const char *fmt, ...) __attribute__((format(
 
 /* One file while its bytes pass. */
 typedef struct dv_load_entry dv_load_entry;
-/* path: clean; size: of all its bytes, which is believed for deciding only. */
+/* path: clean; size: of all its bytes, which is believed for deciding only; or DAVIT_SIZE_UNKNOWN. */
 int dv_load_entry_new(dv_load *l, const char *path, uint64_t size, dv_load_entry **out, davit_error **err);
 int dv_load_entry_write(dv_load_entry *e, const void *bytes, size_t size, davit_error **err);
 /* All is written. Damage of a compressed stream is no failure: the content remembers it. Frees the entry, whatever the result. */

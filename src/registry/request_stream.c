@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define PIECE_BYTES (128u << 10)
+#define SENT_BYTES (DV_PIPE_BODY_ROOM_SMALL / 2) /* of a piece that is sent: it fits any pipe */
 #define PIECES 4
 #define WAIT_MS 100
 
@@ -220,7 +221,7 @@ static int pass_on(stream *s, piece *p, davit_error **err)
 static int take_input(stream *s, piece *p, davit_error **err)
 {
     p->size = 0;
-    int r = s->ends->read(p->bytes, sizeof(p->bytes), &p->size, s->ends->read_data);
+    int r = s->ends->read(p->bytes, SENT_BYTES, &p->size, s->ends->read_data);
     if (r < 0)
         return refuse_end(r, "reading what is to be sent", err);
     s->sent += p->size;

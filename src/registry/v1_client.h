@@ -17,6 +17,9 @@
 #define DV_V1_ANSWER_MAX (64u << 10) /* bytes of an answer that is not looked at */
 
 DV_DEFINE_AUTOPTR(davit_v1_client, davit_v1_client_free)
+DV_DEFINE_AUTOPTR(davit_v1_repository, davit_v1_repository_close)
+DV_DEFINE_AUTOPTR(davit_v1_image_json, davit_v1_image_json_free)
+DV_DEFINE_AUTOPTR(davit_v1_tags, davit_v1_tags_free)
 
 typedef struct dv_v1_call {
     const char *method;
@@ -48,6 +51,8 @@ bool dv_v1_client_is_private(const davit_v1_client *c);
  * _ping does not say so.
  */
 int dv_v1_says_standalone(davit_v1_client *c, bool *out, davit_error **err);
+/* host[:port] under which what a repository has is known elsewhere, "docker.io" for Docker Hub. Borrowed. */
+const char *dv_v1_repository_domain(const davit_v1_repository *r);
 davit_client *dv_v1_client_of(const davit_v1_client *c);
 
 #endif

@@ -14,8 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 
-DV_DEFINE_AUTOPTR(davit_v1_image_json, davit_v1_image_json_free)
-
 static int image_path(const char *image, const char *behind, dv_buf *out, davit_error **err)
 {
     return dv_v1_path_make(out, "images/", "an image id", image, behind, err);

@@ -19,6 +19,7 @@ struct davit_v1_repository {
     davit_v1_auth *user;  /* NULL: nobody */
     davit_v1_auth *token; /* NULL: there is no index */
     char *path;
+    char *domain;
 };
 
 void davit_v1_repository_close(davit_v1_repository *r)
@@ -30,9 +31,9 @@ void davit_v1_repository_close(davit_v1_repository *r)
     davit_v1_auth_free(r->user);
     davit_v1_auth_free(r->token);
     free(r->path);
+    free(r->domain);
     free(r);
 }
-DV_DEFINE_AUTOPTR(davit_v1_repository, davit_v1_repository_close)
 
 davit_v1_client *davit_v1_repository_registry(const davit_v1_repository *r)
 {
@@ -57,6 +58,11 @@ const davit_v1_auth *davit_v1_repository_index_auth(const davit_v1_repository *r
 const char *davit_v1_repository_path(const davit_v1_repository *r)
 {
     return r->path;
+}
+
+const char *dv_v1_repository_domain(const davit_v1_repository *r)
+{
+    return r->domain;
 }
 
 /* --- names --------------------------------------------------------------------------------------------------------- */
@@ -243,7 +249,8 @@ int davit_v1_repository_open(davit_client *client, const char *name, davit_v1_ac
         return r;
     size_t size = o->index || o->registry ? 0 : host_size(name);
     rep->path = dv_strdup(size ? name + size + 1 : name);
-    if (!rep->path)
+    rep->domain = o->registry ? credentials_host(o->registry) : dv_strdup(f.credentials);
+    if (!rep->path || !rep->domain)
         return dv_error_oom(err);
     *(f.is_index ? &rep->index : &rep->registry) = DV_STEAL(f.client);
     if (f.is_index)

@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-DV_DEFINE_AUTOPTR(davit_v1_tags, davit_v1_tags_free)
-
 void davit_v1_tags_free(davit_v1_tags *tags)
 {
     if (!tags)

@@ -103,6 +103,7 @@ class Server:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True      # head and body go out apart
 
             def log_message(self, *args):
                 pass

@@ -1,9 +1,6 @@
 /* Unit tests of registry/v1_client.c: registry-v1.md 2, 4, 12, 14; threats A1, A4, A7, A14. */
 #include "v1_test.h"
 
-DV_DEFINE_AUTOPTR(davit_v1_image_json, davit_v1_image_json_free)
-DV_DEFINE_AUTOPTR(davit_v1_tags, davit_v1_tags_free)
-
 static int ask_tags(davit_v1_client *c, const davit_v1_auth *auth, davit_error **err)
 {
     DV_AUTOPTR(davit_v1_tags) tags = NULL;

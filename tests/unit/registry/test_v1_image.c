@@ -1,8 +1,6 @@
 /* Unit tests of registry/v1_image.c and request_stream.c: registry-v1.md 5, 8-10. */
 #include "v1_test.h"
 
-DV_DEFINE_AUTOPTR(davit_v1_image_json, davit_v1_image_json_free)
-
 #define AS_USER " [Authorization: Basic dTpw]"
 #define BIG (3u << 20)
 

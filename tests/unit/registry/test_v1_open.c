@@ -1,8 +1,6 @@
 /* Unit tests of registry/v1_open.c: registry-v1.md 1, 6, 13; threats A1, A9. */
 #include "v1_test.h"
 
-DV_DEFINE_AUTOPTR(davit_v1_repository, davit_v1_repository_close)
-
 #define ALONE "X-Docker-Registry-Standalone: True\r\n"
 #define BOUND "X-Docker-Registry-Standalone: False\r\n"
 

@@ -1,8 +1,6 @@
 /* Unit tests of registry/v1_repository.c: registry-v1.md 5, 10. */
 #include "v1_test.h"
 
-DV_DEFINE_AUTOPTR(davit_v1_tags, davit_v1_tags_free)
-
 #define AS_USER " [Authorization: Basic dTpw]"
 
 static void davit_v1_repository_list_tags__a_map_of_ids(void **state)

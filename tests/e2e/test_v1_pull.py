@@ -1,0 +1,241 @@
+"""davit v1 pull: images of old registries into the store, judged by skopeo and by unpacked trees; what makes no sense is refused and
+leaves nothing."""
+import bz2
+import gzip
+import hashlib
+import json
+import lzma
+import subprocess
+from dataclasses import replace
+
+import pytest
+
+from support import trees
+from support.davit import FAST
+from support.v1_registry import Answer, V1Index, V1Registry, tar_of
+
+USER, PASSWORD = "alice", "s3cret v1"
+BASE, MIDDLE, APP, OTHER = "00112233445566aa", "a" * 64, "b" * 64, "c" * 16
+FILES = {BASE: {"etc/": None, "etc/motd": b"hello\n", "gone": b"x"}, MIDDLE: {"app": b"x" * 300000}, APP: {".wh.gone": b""}}
+
+
+@pytest.fixture
+def alone():
+    """APP on MIDDLE on BASE."""
+    with V1Registry() as registry:
+        registry.add(BASE, FILES[BASE], container_config={"Cmd": ["/bin/sh", "-c", "#(nop) ADD root"]})
+        registry.add(MIDDLE, FILES[MIDDLE], parent=BASE)
+        registry.add(APP, FILES[APP], parent=MIDDLE, config={"Cmd": ["/app"], "Env": ["A=b"]})
+        registry.tag("old/app", "1.0", APP)
+        registry.tag("old/app", "latest", MIDDLE)
+        yield registry
+
+
+def skopeo(*args):
+    return subprocess.run(["skopeo", "--insecure-policy", *map(str, args)], check=True, capture_output=True).stdout
+
+
+def fetched(registry):
+    return sorted(r.path.split("/")[3] for r in registry.requests if r.path.endswith("/layer"))
+
+
+def tree(top):
+    """Directories that no layer describes have the time they were made."""
+    return {path: replace(node, mtime_ns=None) if node.type == "directory" else node for path, node in trees.walk(top).items()}
+
+
+def refused(davit, code, *args):
+    result = davit.fails(code, *FAST, "v1", "pull", *args)
+    listed = davit.run("images", "--json")
+    assert listed.code != 0 or listed.json == []
+    assert davit.store.blobs() == set() and davit.store.ingests() == []
+    return result.error
+
+
+# ---- what becomes of an image ------------------------------------------------------------------------------
+
+
+def test_an_image_of_today_with_the_history_of_all(davit, alone, tmp_path):
+    result = davit("v1", "pull", f"{alone.host}/old/app:1.0")
+    assert result.lines == [f"Loaded image: {alone.host}/old/app:1.0"]
+    config = json.loads(davit("config", f"store:{alone.host}/old/app:1.0").out)
+    layers = [alone.images[i].layer for i in (BASE, MIDDLE, APP)]
+    assert config["rootfs"]["diff_ids"] == ["sha256:" + hashlib.sha256(t).hexdigest() for t in layers]
+    assert [h["created_by"] for h in config["history"]] == ["/bin/sh -c #(nop) ADD root", f"/bin/sh -c {MIDDLE}", f"/bin/sh -c {APP}"]
+    assert config["config"]["Cmd"] == ["/app"] and (config["os"], config["architecture"]) == ("linux", "amd64")
+    assert not {"id", "parent", "Size"} & set(config)
+    davit("save", "--format", "oci", "-o", tmp_path / "o.tar", f"{alone.host}/old/app:1.0")
+    seen = json.loads(skopeo("inspect", "--config", f"oci-archive:{tmp_path}/o.tar"))
+    assert seen["rootfs"]["diff_ids"] == config["rootfs"]["diff_ids"]
+    skopeo("copy", f"oci-archive:{tmp_path}/o.tar", f"dir:{tmp_path}/d")
+
+
+def test_the_tree_is_that_of_all_layers(davit, alone, tmp_path):
+    davit("v1", "pull", f"{alone.host}/old/app:1.0")
+    davit("unpack", f"store:{alone.host}/old/app:1.0", tmp_path / "root")
+    root = tmp_path / "root"
+    assert (root / "etc/motd").read_bytes() == b"hello\n" and (root / "app").stat().st_size == 300000
+    assert not (root / "gone").exists()
+
+
+def test_the_same_image_gives_the_same_bytes(davit, other_davit, alone):
+    ids = set()
+    for one in (davit, other_davit, davit):
+        one("v1", "pull", f"{alone.host}/old/app:1.0")
+        ids.add(one("digest", f"store:{alone.host}/old/app:1.0").text)
+    assert len(ids) == 1
+
+
+def test_a_real_root_file_system_is_the_one_that_was_there(davit, images, tmp_path):
+    """Its layers as a v1 registry has them, against umoci's tree of the same image as it is."""
+    image = images.image("derived")
+    with V1Registry() as registry:
+        parent = None
+        for i, digest in enumerate(image.layers):
+            parent = registry.add(f"{i:016x}", {}, parent=parent, layer=image.blob(digest))
+        registry.tag("old/debian", "7", parent)
+        davit("v1", "pull", f"{registry.host}/old/debian:7", timeout=120)
+        davit("unpack", f"store:{registry.host}/old/debian:7", tmp_path / "v1", timeout=120)
+    subprocess.run(["umoci", "unpack", "--image", f"{images.path}:derived", tmp_path / "bundle"], check=True,
+                   capture_output=True)
+    lines = trees.compare(tree(tmp_path / "v1"), tree(tmp_path / "bundle/rootfs"))
+    assert lines == [], "\n".join(lines)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress], ids=["gzip", "bzip2", "xz"])
+def test_compressed_layers(davit, alone, tmp_path, pack):
+    plain = tar_of(FILES[MIDDLE])
+    alone.add(OTHER, {}, parent=BASE, layer=pack(plain))
+    alone.tag("old/packed", "1", OTHER)
+    davit("v1", "pull", f"{alone.host}/old/packed:1")
+    config = json.loads(davit("config", f"store:{alone.host}/old/packed:1").out)
+    assert config["rootfs"]["diff_ids"][1] == "sha256:" + hashlib.sha256(plain).hexdigest()
+
+
+def test_the_oldest_images_say_neither_system_nor_machine_and_have_empty_layers(davit, alone, tmp_path):
+    alone.add(OTHER, {}, layer=b"", os=None, architecture=None)
+    alone.tag("old/scratch", "1", OTHER)
+    davit("v1", "pull", f"{alone.host}/old/scratch:1")
+    config = json.loads(davit("config", f"store:{alone.host}/old/scratch:1").out)
+    assert (config["os"], config["architecture"]) == ("linux", "amd64")
+    davit("unpack", f"store:{alone.host}/old/scratch:1", tmp_path / "root")
+    assert list((tmp_path / "root").iterdir()) == []
+
+
+# ---- tags ---------------------------------------------------------------------------------------------------
+
+
+def test_all_tags_fetch_each_layer_once(davit, alone):
+    for i in range(20):
+        alone.add(f"{i:016x}", {f"f{i}": b"x"}, parent=APP)
+        alone.tag("old/app", f"t{i}", f"{i:016x}")
+    result = davit("v1", "pull", "-a", f"{alone.host}/old/app", timeout=60)
+    assert len(result.lines) == 22
+    assert fetched(alone) == sorted([BASE, MIDDLE, APP] + [f"{i:016x}" for i in range(20)])
+    names = {t for i in davit("images", "--json").json for t in i["RepoTags"]}
+    assert names == {f"{alone.host}/old/app:{t}" for t in alone.tags["old/app"]}
+
+
+def test_latest_is_what_no_tag_means_and_an_id_gets_no_name(davit, other_davit, alone):
+    assert davit("v1", "pull", f"{alone.host}/old/app").lines == [f"Loaded image: {alone.host}/old/app:latest"]
+    assert other_davit("v1", "pull", f"{alone.host}/old/app@{APP}").lines[0].startswith("Loaded image ID: sha256:")
+
+
+def test_through_an_index_with_a_token(davit, tmp_path):
+    with V1Index(users={USER: PASSWORD}) as index, V1Registry(index=index) as registry:
+        registry.add(BASE, FILES[BASE])
+        registry.tag("old/app", "1.0", BASE)
+        index.private.add("old/app")
+        davit.fails(3, "v1", "pull", "--index", index.url, "old/app:1.0")
+        result = davit("v1", "pull", "--index", index.url, "-u", USER, "--password-stdin", "old/app:1.0",
+                       data=PASSWORD.encode())
+        assert result.lines == [f"Loaded image: {index.host}/old/app:1.0"]
+        assert {r.headers["authorization"][:6] for r in registry.requests} == {"Token "}
+
+
+# ---- what makes no sense -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ancestry,words", [
+    ([APP, MIDDLE, APP], "twice"),
+    ([], "does not begin with it"),
+    ([MIDDLE, BASE], "does not begin with it"),
+    ([APP] + [f"{i:016x}" for i in range(10000)], "at most 126 are allowed"),
+    ([APP, "../../../../etc/passwd"], "no id"),
+    ([APP, "A" * 64], "no id"),
+    ([APP, BASE], "has the parent"),
+    ([APP, MIDDLE], "has the parent"),
+    ({"a": 1}, "ancestry"),
+    ([APP, 7], "ancestry"),
+])
+def test_an_ancestry_that_makes_no_sense(davit, alone, ancestry, words):
+    alone.answers[f"GET images/{APP}/ancestry"] = Answer(200, ancestry)
+    assert words in refused(davit, {1, 5}, f"{alone.host}/old/app:1.0")
+    assert fetched(alone) == []
+
+
+@pytest.mark.parametrize("change,words", [
+    ({"id": OTHER}, "says that it is"), ({"id": 7}, '"id" is not a string'), ({"parent": OTHER}, "has the parent"),
+    ({"config": []}, "not a JSON object"), ({"created": "then"}, "not a time")])
+def test_metadata_that_makes_no_sense(davit, alone, change, words):
+    image = alone.images[MIDDLE]
+    image.json = json.dumps({**json.loads(image.json), **change}).encode()
+    image.checksum = image.sum()
+    alone.answers[f"GET images/{APP}/ancestry"] = Answer(200, [APP, MIDDLE, BASE])
+    assert words in refused(davit, 1, f"{alone.host}/old/app:1.0")
+    assert fetched(alone) == []
+
+
+def test_a_wrong_checksum(davit, alone):
+    alone.images[MIDDLE].checksum = "sha256:" + "0" * 64
+    assert "checksum" in refused(davit, 5, f"{alone.host}/old/app:1.0")
+
+
+def test_a_truncated_layer(davit, alone):
+    alone.answers[f"GET images/{MIDDLE}/layer"] = Answer(200, alone.images[MIDDLE].layer, cut=1000)
+    refused(davit, {1, 6}, f"{alone.host}/old/app:1.0")
+
+
+def test_a_layer_that_does_not_inflate(davit, alone):
+    alone.add(OTHER, {}, layer=gzip.compress(tar_of(FILES[MIDDLE]))[:-20], checksum=True)
+    alone.tag("old/bad", "1", OTHER)
+    assert "layer of image" in refused(davit, {1, 5}, f"{alone.host}/old/bad:1")
+
+
+def test_an_image_in_progress(davit, alone):
+    alone.images[MIDDLE].checksum = None
+    assert "being uploaded" in refused(davit, 1, f"{alone.host}/old/app:1.0")
+
+
+def test_a_tag_that_is_none(davit, alone):
+    alone.answers["GET repositories/old/app/tags"] = Answer(200, {"a b": APP})
+    refused(davit, {1, 2}, "-a", f"{alone.host}/old/app")
+    alone.answers["GET repositories/old/app/tags"] = Answer(200, {"ok": "../x"})
+    assert "no image id" in refused(davit, 1, "-a", f"{alone.host}/old/app")
+
+
+def test_an_image_for_another_system(davit, alone):
+    alone.add(OTHER, FILES[BASE], os="windows")
+    alone.tag("old/win", "1", OTHER)
+    assert "windows" in refused(davit, 1, f"{alone.host}/old/win:1")
+
+
+def test_a_token_that_expires_on_the_way(davit):
+    with V1Index() as index, V1Registry(index=index) as registry:
+        registry.add(BASE, FILES[BASE])
+        registry.tag("old/app", "1.0", BASE)
+        registry.answers[f"GET images/{BASE}/layer"] = Answer(401, {"error": "Requires authorization"})
+        assert "Requires authorization" in refused(davit, 4, "--index", index.url, "old/app:1.0")
+
+
+def test_a_pull_that_was_killed_leaves_nothing_visible(davit, alone):
+    alone.answers[f"GET images/{MIDDLE}/layer"] = Answer(hang=True)
+    running = davit.start("v1", "pull", f"{alone.host}/old/app:1.0")
+    while MIDDLE not in fetched(alone):
+        assert running.alive
+    running.kill()
+    listed = davit.run("images", "--json")
+    assert listed.code != 0 or listed.json == []
+    del alone.answers[f"GET images/{MIDDLE}/layer"]
+    davit("v1", "pull", f"{alone.host}/old/app:1.0")
+    assert davit.store.wrong_blobs() == []
