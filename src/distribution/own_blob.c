@@ -233,6 +233,8 @@ typedef struct own_layer {
     dv_hash *hash;
     dv_inflate *inflate; /* NULL: not inflated */
     dv_diff_id_sink diff_id;
+    int inflated; /* 0, or what stopped it */
+    davit_error *not_inflated;
     uint64_t at;      /* bytes that the writer has, all of them hashed */
     uint64_t told_ms; /* when the last count was told */
     bool ours;        /* why is about our side, or about the bytes: the stream's own error is not */
@@ -245,6 +247,7 @@ static void own_layer_clear(own_layer *l)
     dv_hash_free(l->hash);
     dv_inflate_free(l->inflate);
     dv_diff_id_clear(&l->diff_id);
+    davit_error_free(l->not_inflated);
     davit_error_free(l->why);
 }
 DV_DEFINE_AUTO(own_layer, own_layer_clear)
@@ -253,6 +256,8 @@ DV_DEFINE_AUTO(own_layer, own_layer_clear)
 static int begin(own_layer *l, davit_error **err)
 {
     l->at = 0;
+    l->inflated = 0;
+    davit_error_free(DV_STEAL(l->not_inflated));
     dv_hash_reset(l->hash);
     dv_inflate_free(DV_STEAL(l->inflate));
     dv_diff_id_clear(&l->diff_id);
@@ -263,9 +268,11 @@ static int begin(own_layer *l, davit_error **err)
     return r < 0 ? r : dv_inflate_new(/* options= */ NULL, &l->diff_id.sink, &l->inflate, err);
 }
 
-static int inflate(own_layer *l, const void *bytes, size_t size, davit_error **err)
+/* What it cannot inflate is an error only when the digest turns out to be right: else these are other bytes, and that is to be told. */
+static void inflate(own_layer *l, const void *bytes, size_t size)
 {
-    return l->inflate ? dv_sink_write(dv_inflate_sink(l->inflate), bytes, size, err) : 0;
+    if (l->inflate && l->inflated == 0)
+        l->inflated = dv_sink_write(dv_inflate_sink(l->inflate), bytes, size, &l->not_inflated);
 }
 
 /* What is there of an earlier attempt, through the same checks. */
@@ -281,10 +288,9 @@ static int read_back(own_layer *l, davit_error **err)
         if (r == 0 && (n == 0 || n > most))
             r = dv_own_result(dv_error_set(err, DAVIT_ESTORE, "it has less of a blob than it said"), WHAT,
                               err);
-        if (r == 0)
-            r = inflate(l, piece, n, err);
         if (r < 0)
             return r;
+        inflate(l, piece, n);
         dv_hash_update(l->hash, piece, n);
         l->at += n;
     }
@@ -310,11 +316,10 @@ static int on_bytes(const void *bytes, size_t size, void *user)
                          d->size);
     if (r == 0)
         r = dv_own_result(l->writer.write(l->writer.user_data, bytes, size, &l->why), WHAT, &l->why);
-    if (r == 0)
-        r = inflate(l, bytes, size, &l->why);
     l->ours = r < 0;
     if (r < 0)
         return r;
+    inflate(l, bytes, size);
     l->at += size;
     l->fetch->fetched += size;
     tell(l);
@@ -339,12 +344,7 @@ static int take_over(own_layer *l, davit_error **err)
         return r;
     if (!w->read_back || w->offset > l->fetch->layer->size)
         return restart_writer(&l->writer, err);
-    DV_AUTOPTR(davit_error) why = NULL;
-    r = read_back(l, &why);
-    if (r == 0 || r == DAVIT_ENOMEM || why->kind == DV_ERROR_VETO)
-        return r < 0 ? dv_error_move(err, &why, r) : 0;
-    r = restart_writer(&l->writer, err); /* what was left does not even inflate */
-    return r < 0 ? r : begin(l, err);
+    return read_back(l, err);
 }
 
 /* All of it from the registry, and its digest. */
@@ -372,6 +372,8 @@ static int check_end(own_layer *l, davit_error **err)
                             l->at, d->size);
     if (!l->inflate)
         return 0;
+    if (l->inflated < 0)
+        return dv_error_move(err, &l->not_inflated, l->inflated);
     int r = dv_sink_finish(dv_inflate_sink(l->inflate), err);
     return r < 0 ? r : dv_diff_id_check(&l->diff_id, l->fetch->diff_id, d->digest.text, err);
 }

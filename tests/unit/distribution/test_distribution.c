@@ -386,6 +386,31 @@ static void distribution_pull__layers_must_inflate_to_their_diff_ids(void **stat
     assert_int_equal(o->count, 0);
 }
 
+/* Bytes that are right and no gzip, and bytes that are wrong and no gzip. */
+static void distribution_pull__what_does_not_inflate_is_told_by_its_digest(void **state)
+{
+    fixture *f = *state;
+    for (unsigned wrong = 0; wrong < 2; wrong++) {
+        script *old = f->script;
+        script *s = f->script = script_start(NULL, 0);
+        DV_AUTOPTR(own) o = own_new();
+        DV_AUTO(image) i = {.layer_count = 1};
+        DV_AUTOPTR(davit_error) err = NULL;
+        char other[11] = "\x1f\x8b\x08nothing";
+        i.layers[0] = blob_of_text("\x1f\x8b\x08nonsense", DV_MEDIA_TYPE_OCI_LAYER_GZIP);
+        image_finish(&i, LINUX, 1, 1);
+        o->config.metadata = &o->metadata;
+        if (wrong)
+            script_add(s, &(script_row){.request = blob_request(&i.layers[0]), .body = other, .size = 10});
+        serve_image(s, &i, "1.0", NO_ROW);
+        assert_int_equal(pull(f, o, NULL, &err), wrong ? DAVIT_EDIGEST : DAVIT_EFORMAT);
+        assert_non_null(strstr(davit_error_message(err), wrong ? "verification failed" : "gzip"));
+        assert_string_equal(dv_buf_text(&o->log), "abort layer\n");
+        f->script = old;
+        script_stop(s);
+    }
+}
+
 static void distribution_pull__a_failing_memory_costs_nothing(void **state)
 {
     static const char *const functions[] = {"metadata_get", "metadata_set"};
@@ -711,6 +736,7 @@ int main(void)
         pull_test(distribution_pull__a_leftover_that_cannot_be_read_is_an_error),
         pull_test(distribution_pull__remembers_layers_that_it_inflated),
         pull_test(distribution_pull__layers_must_inflate_to_their_diff_ids),
+        pull_test(distribution_pull__what_does_not_inflate_is_told_by_its_digest),
         pull_test(distribution_pull__a_failing_memory_costs_nothing),
         pull_test(image_config_store__of_a_store),
         pull_test(distribution_pull__bad_arguments),
