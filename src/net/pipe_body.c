@@ -6,6 +6,7 @@
 
 #include "net/http_client.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define SMALL (1u << 20) /* bytes: of smaller bodies many are under way at once */
@@ -115,6 +116,7 @@ bool dv_pipe_body_fits(const dv_pipe_body *p, size_t size)
 
 int dv_pipe_body_write(dv_pipe_body *p, const void *bytes, size_t size)
 {
+    assert(size <= DV_PIPE_BODY_ROOM_SMALL); /* more would never fit into some */
     if (!dv_pipe_body_fits(p, size)) {
         p->full = true;
         return DV_HTTP_PAUSE;
