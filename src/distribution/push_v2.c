@@ -7,12 +7,12 @@
 #include "davit/image_config.h"
 #include "distribution/layer_read.h"
 #include "distribution/push_private.h"
+#include "distribution/registry_write.h"
 #include "distribution/stored_tree.h"
 #include "oci/manifest.h"
 #include "oci/media_type.h"
 #include "oci/reference.h"
 #include "registry/call.h"
-#include "registry/v2_manifest.h"
 #include "store/content_store.h"
 #include "store/reference_store.h"
 #include "util/log.h"
@@ -312,8 +312,9 @@ int dv_push_put(dv_registry *reg, const char *name, const dv_push_document *d, d
 {
     size_t size;
     const void *bytes = davit_manifest_bytes(d->manifest, &size);
-    dv_manifest_put answer;
-    int r = dv_v2_manifest_put(reg, name, davit_manifest_media_type(d->manifest), bytes, size, &answer, err);
+    davit_digest unused;
+    int r = dv_registry_put_document(reg, name, d->manifest, bytes, size,
+                                     davit_manifest_media_type(d->manifest), &unused, err);
     if (r < 0 && err && *err && strcmp(davit_error_message(*err), "tag invalid") == 0)
         return dv_error_wrap(
             err, r,

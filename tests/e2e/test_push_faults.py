@@ -1,4 +1,5 @@
 """Push to a registry that breaks at each step: it arrives whole, or the tag stays what it was."""
+import json
 import random
 import signal
 import subprocess
@@ -218,6 +219,21 @@ def test_a_blob_that_the_store_lost_moves_no_tag(davit, small, to):
     failed = davit.fails(3, *FAST, "push", ref)
     assert to.image.layers[0] in failed.error
     assert_not_tagged(to)
+
+
+def test_what_refers_to_another_image_is_listed_where_the_registry_keeps_no_list(davit, to, tmp_path):
+    to.referrers_api = False
+    layout = oci.Layout.create(tmp_path / "layout")
+    tar = oci.tar_of({"a": b"a"})
+    subject = layout.add_image([(oci.gzip_of(tar), oci.sha256(tar))])
+    image = layout.add_manifest(layout.add_config([oci.sha256(tar)]),
+                                [layout.add_blob(oci.gzip_of(tar), oci.OCI_LAYER_GZIP)], subject=subject)
+    layout.tag("note", image)
+    ref = f"{to.host}/demo/note:1.0"
+    davit("copy", f"oci:{tmp_path}/layout:note", f"store:{ref}")
+    davit(*FAST, "push", ref)
+    listed = json.loads(to.manifests[("demo/note", f"sha256-{subject['digest'][7:]}")][0])
+    assert [m["digest"] for m in listed["manifests"]] == [image["digest"]]
 
 
 def test_a_refusal_ends_the_session(davit, small, to):
