@@ -129,7 +129,10 @@ static int copy(dv_cli *cli, const values *v, char **arguments, davit_error **er
                           from_store && !to_store ? DAVIT_CLIENT_STORE_READ_ONLY : 0, err);
     if (r == 0)
         r = davit_copy(cli->client, arguments[0], arguments[1], &options, &result, err);
-    dv_progress_view_settle(cli->view);
+    if (cli->view)
+        dv_progress_view_settle(cli->view);
+    if (cli->view && r < 0 && err)
+        dv_progress_view_error(cli->view, davit_error_message(*err));
     if (r < 0)
         return r;
     if (v->json)
