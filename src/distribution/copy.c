@@ -143,7 +143,8 @@ static int move_content(dv_copy *c, const dv_copy_plan *plan, const char *name, 
     if (r < 0)
         return r;
     r = put_all(c, plan, name, tagged, &why);
-    if (r == 0 || !c->target->registry || !lied(why))
+    bool sparse = c->options->flags & DAVIT_COPY_SPARSE; /* then it may well miss what is not copied */
+    if (r == 0 || !c->target->registry || sparse || !lied(why))
         return r < 0 ? dv_error_move(err, &why, r) : 0;
     dv_copy_warn(c, "the registry lacks a blob that it said it has; all are looked at again");
     r = dv_copy_uploads(c, plan, /* anew= */ true, err);

@@ -208,6 +208,27 @@ def test_a_blob_that_a_layout_lacks_moves_no_tag(davit, small, target, tmp_path,
     assert not any(target.tags.values())
 
 
+def test_an_index_that_is_refused_for_want_of_children_is_not_sent_twice(davit, target, tmp_path):
+    layout = oci.Layout.create(tmp_path / "layout")
+    tars = {arch: oci.tar_of({"a": arch.encode()}) for arch in ("amd64", "arm64")}
+    images = [{**layout.add_image([(oci.gzip_of(tar), oci.sha256(tar))]), "platform": {"os": "linux", "architecture": arch}}
+              for arch, tar in tars.items()]
+    layout.tag("all", layout.add_index(images))
+    failed = davit.fails(1, *FAST, "copy", "--sparse", "--platform", "linux/amd64",
+                         f"oci:{tmp_path}/layout:all", f"{target.host}/to/x:1.0")
+    assert images[1]["digest"] in failed.error
+    assert len(target.of("upload", method="PUT")) == 2
+    assert "1.0" not in str(target.tags)
+
+
+def test_a_failure_is_in_the_json_progress(davit, small, target):
+    target.check_manifests = False
+    target.fault("upload", Error(403, "DENIED", "too much"), method="POST")
+    failed = davit.fails(4, *FAST, "--progress", "json", "copy", f"oci:{small.path}:web", f"{target.host}/to/x:1.0")
+    told = [json.loads(line) for line in failed.messages if line.startswith("{")]
+    assert "denied: too much" in told[-1]["errorDetail"]["message"]
+
+
 def test_a_target_that_may_only_be_read_is_told_and_unchanged(davit, small, target):
     with FaultyRegistry() as source:
         serve(source, small, "web")
