@@ -241,7 +241,7 @@ static int64_t layer_read(dv_body *body, void *into, size_t max, davit_error **e
             start_pump(b);
     }
     if (!p && !b->pumping && b->failed) /* the worker's, while it pumps */
-        return dv_error_oom(err); /* not even the end could be told */
+        return dv_error_oom(err);       /* not even the end could be told */
     if (!p)
         return DV_BODY_LATER;
     if (p->is_end && p->err)
