@@ -192,9 +192,16 @@ static int attempt(blob_stream *b, davit_error **err)
     return b->result < 0 ? dv_error_move(err, &b->err, b->result) : 0;
 }
 
-static int wait_ms(davit_client *c, int64_t ms, davit_error **err)
+/* Telling the seconds that are left, each once. */
+static int wait_ms(const blob_stream *b, int64_t ms, davit_error **err)
 {
+    davit_client *c = b->registry->client;
+    unsigned told = 0;
     for (int r; ms > 0; ms -= WAIT_MS) {
+        unsigned left = (unsigned)((ms + 999) / 1000);
+        if (b->resume && b->resume->retrying && left != told)
+            b->resume->retrying(b->resume->user, left);
+        told = left;
         dv_sleep_ms(ms < WAIT_MS ? (unsigned)ms : WAIT_MS);
         if ((r = dv_client_check_cancelled(c, err)) < 0)
             return r;
@@ -241,7 +248,7 @@ static int run(blob_stream *b, davit_error **err)
             b->callback_failed || b->refused ? -1 : dv_retry_delay_ms(&c->retry, n + 1, why, jitter);
         if (delay < 0)
             return dv_error_move(err, &why, r);
-        r = wait_ms(c, delay, err);
+        r = wait_ms(b, delay, err);
         if (r < 0)
             return r;
     }

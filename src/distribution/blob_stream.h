@@ -19,6 +19,7 @@ typedef struct dv_blob_resume {
     uint64_t at;   /* how many */
     int (*restart)(
         void *user); /* the server does not resume: it begins anew, at most once. Threads: the caller's */
+    void (*retrying)(void *user, unsigned seconds); /* until it is asked for again; NULL: not told */
     void *user;
 } dv_blob_resume;
 

@@ -326,6 +326,12 @@ static int on_bytes(const void *bytes, size_t size, void *user)
     return 0;
 }
 
+static void on_retrying(void *user, unsigned seconds)
+{
+    const dv_own_fetch *f = ((const own_layer *)user)->fetch;
+    f->retrying(f->user, seconds);
+}
+
 static int on_restart(void *user)
 {
     own_layer *l = user;
@@ -351,7 +357,8 @@ static int take_over(own_layer *l, davit_error **err)
 static int stream(own_layer *l, dv_registry *reg, davit_error **err)
 {
     const davit_descriptor *d = l->fetch->layer;
-    const dv_blob_resume resume = {.hash = l->hash, .at = l->at, .restart = on_restart, .user = l};
+    const dv_blob_resume resume = {
+        .hash = l->hash, .at = l->at, .restart = on_restart, .retrying = on_retrying, .user = l};
     uint64_t passed;
     davit_digest got;
     if (l->at == d->size && l->at > 0) {

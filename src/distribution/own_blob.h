@@ -30,6 +30,7 @@ typedef struct dv_own_fetch {
     const davit_descriptor *layer;
     const davit_digest *diff_id; /* what it must inflate to; NULL: it is not inflated */
     void (*tell)(void *user, uint64_t current, uint64_t total); /* bytes, now and then */
+    void (*retrying)(void *user, unsigned seconds);
     void (*verifying)(void *user);
     void *user;
     uint64_t fetched; /* bytes that came over the network; set also on failure */

@@ -10,6 +10,7 @@
 #include "distribution/pull_private.h"
 #include "util/log.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define SHORT_ID 12
@@ -127,6 +128,13 @@ static void on_count(void *user, uint64_t current, uint64_t total)
     tell(user, "Downloading", &(davit_progress){.has_counts = true, .current = current, .total = total});
 }
 
+static void on_retrying(void *user, unsigned seconds)
+{
+    char text[64];
+    snprintf(text, sizeof(text), "Retrying in %u second%s", seconds, seconds == 1 ? "" : "s");
+    tell(user, text, NULL);
+}
+
 static void on_verifying(void *user)
 {
     tell(user, "Verifying Checksum", NULL);
@@ -178,6 +186,7 @@ static int fetch_layer(dv_pull *p, dv_registry *reg, const davit_reference *ref,
         .layer = layer,
         .diff_id = remembers ? diff_id : NULL,
         .tell = on_count,
+        .retrying = on_retrying,
         .verifying = on_verifying,
         .user = &t,
     };

@@ -2,6 +2,7 @@
  * distribution/repositories.c - davit_distribution_tags() and davit_distribution_get_repositories(): a repository at the endpoints that a
  * resolver gives. Spec: pull.md 1, 2; registry-v2.md 3, 4, 5, 7.
  */
+#include "auth/auth_config.h"
 #include "distribution/blob_stream.h"
 #include "distribution/distribution.h"
 #include "distribution/document.h"
@@ -69,6 +70,12 @@ int davit_distribution_tags(davit_client *client, const davit_reference *ref,
         return r;
     tags_question q = {.meta_headers = d.config.meta_headers, .tags = DV_BUF_INIT(TAGS_BYTES_MAX)};
     r = dv_endpoint_loop_over(client, &endpoints, ref, DV_ASK_BY_TAG, d.auth, ask_tags, &q, &why);
+    if (r == DAVIT_EUNAUTHORIZED && d.config.request_auth_config) {
+        DV_AUTO(davit_auth_config) other = DAVIT_AUTH_CONFIG_INIT;
+        r = dv_auth_config_request(d.config.request_auth_config, d.config.user_data, &other, &why);
+        if (r == 0)
+            r = dv_endpoint_loop_over(client, &endpoints, ref, DV_ASK_BY_TAG, &other, ask_tags, &q, &why);
+    }
     tags = q.tags;
     if (r < 0)
         return dv_error_move(err, &why, r);

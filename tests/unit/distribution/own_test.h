@@ -9,6 +9,16 @@
 #define KEPT_MAX 64
 #define STORY "the disk is gone"
 
+/* What a table allocates is its own business, to a test that counts. */
+static _Thread_local unsigned in_table;
+
+UNUSED static void leave_table(unsigned *unused)
+{
+    in_table--;
+}
+
+#define TABLE __attribute__((cleanup(leave_table), unused)) unsigned entered = ++in_table
+
 /* Something under a name: "blob sha256:...", "ingest layer-sha256:...", "image ...", "ref ...", "SPACE KEY", "label NAME sha256:...". */
 typedef struct kept {
     char *name;
@@ -100,6 +110,7 @@ UNUSED static bool fails(own *o, const char *function, davit_error **err)
 UNUSED static int content_info(void *user_data, const davit_digest *digest, uint64_t *out_size,
                                davit_error **err)
 {
+    TABLE;
     own *o = user_data;
     const kept *k = find_kept(o, "blob", digest->text);
     if (fails(o, "info", err))
@@ -118,6 +129,7 @@ typedef struct reading {
 
 UNUSED static int reading_read(void *user_data, void *bytes, size_t size, size_t *out_size, davit_error **err)
 {
+    TABLE;
     reading *r = user_data;
     size_t n = r->kept->bytes.size - r->at;
     n = n > size ? size : n;
@@ -131,6 +143,7 @@ UNUSED static int reading_read(void *user_data, void *bytes, size_t size, size_t
 
 UNUSED static void reading_close(void *user_data)
 {
+    TABLE;
     reading *r = user_data;
     pthread_mutex_lock(&r->own->mutex);
     r->own->streams--;
@@ -141,6 +154,7 @@ UNUSED static void reading_close(void *user_data)
 UNUSED static int content_open(void *user_data, const davit_digest *digest, davit_layer_stream *out,
                                davit_error **err)
 {
+    TABLE;
     own *o = user_data;
     const kept *k = find_kept(o, "blob", digest->text);
     if (!o->any_thread && fails(o, "open", err))
@@ -164,6 +178,7 @@ typedef struct writing {
 UNUSED static int writing_read_back(void *user_data, uint64_t at, void *bytes, size_t size, size_t *out_size,
                                     davit_error **err)
 {
+    TABLE;
     writing *w = user_data;
     const kept *k = find_kept(w->own, "ingest", w->key);
     if (fails(w->own, "read_back", err))
@@ -176,6 +191,7 @@ UNUSED static int writing_read_back(void *user_data, uint64_t at, void *bytes, s
 
 UNUSED static int writing_write(void *user_data, const void *bytes, size_t size, davit_error **err)
 {
+    TABLE;
     writing *w = user_data;
     if (fails(w->own, "write", err))
         return w->own->fail_code;
@@ -185,6 +201,7 @@ UNUSED static int writing_write(void *user_data, const void *bytes, size_t size,
 
 UNUSED static int writing_restart(void *user_data, davit_error **err)
 {
+    TABLE;
     writing *w = user_data;
     kept *k = find_kept(w->own, "ingest", w->key);
     if (fails(w->own, "restart", err))
@@ -197,6 +214,7 @@ UNUSED static int writing_restart(void *user_data, davit_error **err)
 /* What is committed must be what it is called. */
 UNUSED static int writing_commit(void *user_data, const davit_digest *digest, uint64_t size, davit_error **err)
 {
+    TABLE;
     writing *w = user_data;
     own *o = w->own;
     kept *k = make_kept(o, "ingest", w->key);
@@ -214,6 +232,7 @@ UNUSED static int writing_commit(void *user_data, const davit_digest *digest, ui
 
 UNUSED static void writing_close(void *user_data)
 {
+    TABLE;
     writing *w = user_data;
     w->own->writers--;
     free(w->key);
@@ -223,6 +242,7 @@ UNUSED static void writing_close(void *user_data)
 UNUSED static int content_writer(void *user_data, const char *key, const davit_descriptor *descriptor,
                                  davit_content_writer *out, davit_error **err)
 {
+    TABLE;
     own *o = user_data;
     const kept *k = find_kept(o, "ingest", key);
     if (fails(o, "writer", err))
@@ -245,6 +265,7 @@ UNUSED static int content_writer(void *user_data, const char *key, const davit_d
 
 UNUSED static int content_abort(void *user_data, const char *key, davit_error **err)
 {
+    TABLE;
     own *o = user_data;
     kept *k = find_kept(o, "ingest", key);
     if (fails(o, "abort", err))
@@ -268,6 +289,7 @@ UNUSED static int give_kept(const kept *k, davit_write_fn give, void *give_data)
 UNUSED static int content_get_label(void *user_data, const davit_digest *digest, const char *label,
                                     davit_write_fn give, void *give_data, davit_error **err)
 {
+    TABLE;
     own *o = user_data;
     char name[400];
     snprintf(name, sizeof(name), "%s %s", label, digest->text);
@@ -279,6 +301,7 @@ UNUSED static int content_get_label(void *user_data, const davit_digest *digest,
 UNUSED static int content_set_label(void *user_data, const davit_digest *digest, const char *label,
                                     const char *value, davit_error **err)
 {
+    TABLE;
     own *o = user_data;
     char name[400];
     snprintf(name, sizeof(name), "%s %s", label, digest->text);
@@ -293,6 +316,7 @@ UNUSED static int content_set_label(void *user_data, const davit_digest *digest,
 UNUSED static int images_put(void *user_data, const davit_digest *id, const void *bytes, size_t size,
                              davit_error **err)
 {
+    TABLE;
     own *o = user_data;
     if (fails(o, "put", err))
         return o->fail_code;
@@ -304,6 +328,7 @@ UNUSED static int images_put(void *user_data, const davit_digest *id, const void
 UNUSED static int images_get(void *user_data, const davit_digest *id, davit_write_fn give, void *give_data,
                              davit_error **err)
 {
+    TABLE;
     own *o = user_data;
     if (fails(o, "get", err))
         return o->fail_code;
@@ -313,6 +338,7 @@ UNUSED static int images_get(void *user_data, const davit_digest *id, davit_writ
 UNUSED static int references_get(void *user_data, const davit_reference *ref, davit_digest *out_id,
                                  davit_error **err)
 {
+    TABLE;
     own *o = user_data;
     const kept *k = find_kept(o, "ref", davit_reference_text(ref));
     if (fails(o, "get_ref", err))
@@ -323,6 +349,7 @@ UNUSED static int references_get(void *user_data, const davit_reference *ref, da
 UNUSED static int references_by_name(void *user_data, const davit_reference *name, davit_association_fn give,
                                      void *give_data, davit_error **err)
 {
+    TABLE;
     own *o = user_data;
     if (fails(o, "by_name", err))
         return o->fail_code;
@@ -350,6 +377,7 @@ UNUSED static int add_reference(own *o, const davit_reference *ref, const davit_
 UNUSED static int references_add_tag(void *user_data, const davit_reference *ref, const davit_digest *id,
                                      bool force, davit_error **err)
 {
+    TABLE;
     own *o = user_data;
     assert_true(force);
     return fails(o, "add_tag", err) ? o->fail_code : add_reference(o, ref, id, "tag");
@@ -358,6 +386,7 @@ UNUSED static int references_add_tag(void *user_data, const davit_reference *ref
 UNUSED static int references_add_digest(void *user_data, const davit_reference *ref, const davit_digest *id,
                                         bool force, davit_error **err)
 {
+    TABLE;
     own *o = user_data;
     return fails(o, "add_digest", err) ? o->fail_code : add_reference(o, ref, id, "digest");
 }
@@ -365,6 +394,7 @@ UNUSED static int references_add_digest(void *user_data, const davit_reference *
 UNUSED static int metadata_get(void *user_data, const char *space, const char *key, davit_write_fn give,
                                void *give_data, davit_error **err)
 {
+    TABLE;
     own *o = user_data;
     pthread_mutex_lock(&o->mutex);
     int r =
@@ -376,6 +406,7 @@ UNUSED static int metadata_get(void *user_data, const char *space, const char *k
 UNUSED static int metadata_set(void *user_data, const char *space, const char *key, const void *bytes,
                                size_t size, davit_error **err)
 {
+    TABLE;
     own *o = user_data;
     pthread_mutex_lock(&o->mutex);
     bool failed = fails(o, "metadata_set", err);
@@ -387,6 +418,7 @@ UNUSED static int metadata_set(void *user_data, const char *space, const char *k
 
 UNUSED static int metadata_remove(void *user_data, const char *space, const char *key, davit_error **err)
 {
+    TABLE;
     own *o = user_data;
     pthread_mutex_lock(&o->mutex);
     kept *k = find_kept(o, space, key);
@@ -398,6 +430,7 @@ UNUSED static int metadata_remove(void *user_data, const char *space, const char
 
 UNUSED static void own_progress(const davit_progress *event, void *user_data)
 {
+    TABLE;
     own *o = user_data;
     size_t at = strlen(o->told);
     if (!event->has_counts)

@@ -192,6 +192,40 @@ static void distribution_pull__a_failing_table_ends_it(void **state)
     }
 }
 
+/* By digest the manifest is read from the content store. */
+static void distribution_pull__a_content_store_that_cannot_be_read(void **state)
+{
+    static const char *const functions[] = {"open", "read"};
+    fixture *f = *state;
+    DV_AUTO(image) i = image_make(SIZES(4096), 1);
+    char rest[200];
+    serve_image(f->script, &i, "1.0", NO_ROW);
+    snprintf(rest, sizeof(rest), "@%s", i.manifest.descriptor.digest.text);
+    for (size_t k = 0; k < DV_COUNT(functions); k++) {
+        DV_AUTOPTR(own) o = own_new();
+        DV_AUTOPTR(davit_error) err = NULL;
+        assert_ok(pull_ref(f, o, rest, NULL, &err));
+        o->fail = functions[k];
+        o->fail_code = DAVIT_EIO;
+        assert_int_equal(pull_ref(f, o, rest, NULL, &err), DAVIT_EIO);
+        assert_non_null(strstr(davit_error_message(err), "content store: " STORY));
+    }
+}
+
+static void distribution_pull__a_damaged_manifest_is_fetched_again(void **state)
+{
+    fixture *f = *state;
+    DV_AUTOPTR(own) o = own_new();
+    DV_AUTO(image) i = image_make(SIZES(4096), 1);
+    DV_AUTOPTR(davit_error) err = NULL;
+    serve_image(f->script, &i, "1.0", NO_ROW);
+    assert_ok(pull(f, o, NULL, &err));
+    find_kept(o, "blob", i.manifest.descriptor.digest.text)->bytes.data[0] ^= 1;
+    unsigned before = script_count(f->script, "GET /v2/app/manifests", NULL);
+    assert_ok(pull(f, o, NULL, &err));
+    assert_int_equal(script_count(f->script, "GET /v2/app/manifests", NULL) - before, 1);
+}
+
 static void distribution_pull__what_only_helps_may_fail(void **state)
 {
     static const char *const functions[] = {"get_label", "set_label", "add_digest", "get_ref"};
@@ -285,6 +319,7 @@ static void distribution_pull__goes_on_after_a_cut(void **state)
     assert_ok(pull(f, o, NULL, &err));
     assert_true(has(o, "blob", layer));
     assert_int_equal(script_count(f->script, blob_request(layer), "Range: bytes="), 1);
+    assert_non_null(strstr(o->told, "Retrying in 1 second\n"));
 }
 
 static void distribution_pull__goes_on_with_what_was_left(void **state)
@@ -728,6 +763,8 @@ int main(void)
         pull_test(distribution_pull__without_layers),
         pull_test(distribution_pull__without_tables_is_davit_pull),
         pull_test(distribution_pull__a_failing_table_ends_it),
+        pull_test(distribution_pull__a_content_store_that_cannot_be_read),
+        pull_test(distribution_pull__a_damaged_manifest_is_fetched_again),
         pull_test(distribution_pull__what_only_helps_may_fail),
         pull_test(distribution_pull__wrong_bytes_are_never_committed),
         pull_test(distribution_pull__wrong_configs_end_it_before_layers),
