@@ -514,6 +514,41 @@ typedef struct davit_v1_pull_options {
 DAVIT_API int davit_v1_pull(davit_client *client, const char *name, const davit_v1_pull_options *options,
                             davit_load_result *out, davit_error **err);
 
+#define DAVIT_V1_PUSH_OPTIONS_VERSION 1u
+
+typedef struct davit_v1_push_options {
+    uint32_t version;                  /**< DAVIT_V1_PUSH_OPTIONS_VERSION */
+    uint32_t flags;                    /**< none yet */
+    const davit_v1_open_options *open; /**< whom to ask, and as whom; NULL for defaults */
+    const char *tag;                   /**< NULL: latest */
+    const davit_platform *platform;    /**< of an image of several; NULL: the host's */
+    davit_progress_fn
+        progress; /**< DAVIT_PROGRESS_LAYER for each image of the chain, DAVIT_PROGRESS_MESSAGE at the end */
+    void *user_data;
+} davit_v1_push_options;
+
+#define DAVIT_V1_PUSH_OPTIONS_INIT    \
+    {                                 \
+        DAVIT_V1_PUSH_OPTIONS_VERSION \
+    }
+
+/**
+ * Push an image of the store to a v1 registry: each of its layers becomes an image with an id of its own, the same each time. Images that
+ * the registry has whole are not sent; those that stopped on the way are begun again. The tag moves last.
+ *
+ * @param image    a name or an id in the store
+ * @param name     as in davit_v1_client_find()
+ * @param options  NULL for defaults
+ *
+ * Limits:  127 layers
+ * Errors:  DAVIT_EINVAL, DAVIT_ENOTFOUND (image), DAVIT_EUNSUPPORTED (a layer by zstd, which nobody who speaks this protocol reads),
+ *          DAVIT_EDIGEST (a damaged layer), DAVIT_ESTORE, DAVIT_ETOOBIG, a registry's refusal, the network's
+ * Threads: any; blocks; progress runs on the calling thread
+ * Spec:    registry-v1.md 8
+ */
+DAVIT_API int davit_v1_push(davit_client *client, const char *image, const char *name,
+                            const davit_v1_push_options *options, davit_error **err);
+
 /* --- search ---------------------------------------------------------------------------------------------------------------- */
 
 /** One repository that was found. Texts are owned; NULL reads as "". Spec: registry-v1.md 7 */

@@ -1,4 +1,4 @@
-/* cli/cmd_v1.c - davit v1: the first version of the registry protocol, one question or change at a time, and pulling into the store. */
+/* cli/cmd_v1.c - davit v1: the first version of the registry protocol, one question or change at a time, and the way into the store and out of it. */
 #include "cli/cli.h"
 
 #include "cli/file_target.h"
@@ -264,7 +264,7 @@ static int run_delete(dv_cli *cli, const dv_v1_values *v, char **arguments, davi
                                             davit_v1_repository_auth(rep), err);
 }
 
-/* --- into the store ---------------------------------------------------------------------------------------------------------- */
+/* --- the store --------------------------------------------------------------------------------------------------------------- */
 
 static void on_event(const davit_progress *event, void *user_data)
 {
@@ -306,9 +306,36 @@ static int run_pull(dv_cli *cli, const dv_v1_values *v, char **arguments, davit_
     return r;
 }
 
+static int run_push(dv_cli *cli, const dv_v1_values *v, char **arguments, davit_error **err)
+{
+    DV_AUTO(dv_v1_name) name = {.tag = NULL};
+    DV_AUTO(dv_buf) password = DV_V1_PASSWORD_INIT;
+    davit_v1_open_options open;
+    davit_v1_push_options push = DAVIT_V1_PUSH_OPTIONS_INIT;
+    int r = dv_v1_name_parse(arguments[1], &name, err);
+    if (r == 0 && name.id)
+        return dv_cli_usage(cli, err, "%s: a tag is set, not an id", arguments[1]);
+    if (r == 0)
+        r = dv_v1_read_options(cli, v, &open, &password, err);
+    if (r == 0)
+        r = dv_cli_view(cli, err);
+    if (r == 0)
+        r = dv_cli_client(cli, /* with_store= */ true, /* flags= */ 0, err);
+    if (r < 0)
+        return r;
+    push.open = &open;
+    push.tag = name.tag;
+    push.platform = dv_platform_or_null(&v->platform);
+    push.progress = on_event;
+    push.user_data = cli;
+    r = davit_v1_push(cli->client, arguments[0], name.repository, &push, err);
+    dv_progress_view_settle(cli->view);
+    return r;
+}
+
 /* --- the command ------------------------------------------------------------------------------------------------------------ */
 
-enum { TAKES_OUTPUT = 1, TAKES_JSON = 2, TAKES_PAGE = 4, TAKES_ALL = 8 };
+enum { TAKES_OUTPUT = 1, TAKES_JSON = 2, TAKES_PAGE = 4, TAKES_ALL = 8, TAKES_PLATFORM = 16 };
 
 typedef struct verb {
     const char *name;
@@ -318,15 +345,11 @@ typedef struct verb {
 } verb;
 
 static const verb verbs[] = {
-    {"tags", 1, TAKES_JSON, run_tags},
-    {"id", 1, 0, run_id},
-    {"ancestry", 1, 0, run_ancestry},
-    {"json", 1, TAKES_OUTPUT, run_json},
-    {"layer", 1, TAKES_OUTPUT, run_layer},
-    {"pull", 1, TAKES_ALL, run_pull},
-    {"search", 1, TAKES_JSON | TAKES_PAGE, run_search},
-    {"set-tag", 2, 0, run_set_tag},
-    {"delete-tag", 1, 0, run_delete_tag},
+    {"tags", 1, TAKES_JSON, run_tags},     {"id", 1, 0, run_id},
+    {"ancestry", 1, 0, run_ancestry},      {"json", 1, TAKES_OUTPUT, run_json},
+    {"layer", 1, TAKES_OUTPUT, run_layer}, {"pull", 1, TAKES_ALL, run_pull},
+    {"push", 2, TAKES_PLATFORM, run_push}, {"search", 1, TAKES_JSON | TAKES_PAGE, run_search},
+    {"set-tag", 2, 0, run_set_tag},        {"delete-tag", 1, 0, run_delete_tag},
     {"delete", 1, 0, run_delete},
 };
 
@@ -354,6 +377,8 @@ static int check(dv_cli *cli, const verb *w, const dv_v1_values *v, char **argum
         return dv_cli_usage(cli, err, "v1 %s: --json is for tags and search", w->name);
     if (v->all_tags && !(w->takes & TAKES_ALL))
         return dv_cli_usage(cli, err, "v1 %s: --all-tags is for pull", w->name);
+    if (dv_platform_or_null(&v->platform) && !(w->takes & TAKES_PLATFORM))
+        return dv_cli_usage(cli, err, "v1 %s: --platform is for push", w->name);
     if ((v->limit || v->page) && !(w->takes & TAKES_PAGE))
         return dv_cli_usage(cli, err, "v1 %s: --limit and --page are for search", w->name);
     return 0;
@@ -389,6 +414,8 @@ static const dv_option options[] = {
      "json, layer: write there, whole (a layer verified) or not at all"},
     {"json", 0, DV_OPTION_FLAG, AT(json), NULL, "tags, search: one JSON document"},
     {"all-tags", 'a', DV_OPTION_FLAG, AT(all_tags), NULL, "pull: every tag of the repository"},
+    {"platform", 0, DV_OPTION_PLATFORM, AT(platform), "OS[/ARCH[/VARIANT]]",
+     "push: which of the images that a name has"},
     {"limit", 0, DV_OPTION_NUMBER, AT(limit), "N", "search: so many on a page (25)"},
     {"page", 0, DV_OPTION_NUMBER, AT(page), "N", "search: this page (1)"},
     {NULL},
@@ -397,7 +424,8 @@ static const dv_option options[] = {
 const dv_command dv_command_v1 = {
     .name = "v1",
     .arguments = "tags NAME | id IMAGE | ancestry IMAGE | json [-o FILE] IMAGE | layer [-o FILE] IMAGE | "
-                 "pull IMAGE | pull -a NAME | search [HOST/]TEXT | set-tag NAME:TAG ID | delete-tag NAME:TAG "
+                 "pull IMAGE | pull -a NAME | push STORED NAME[:TAG] | search [HOST/]TEXT | set-tag NAME:TAG "
+                 "ID | delete-tag NAME:TAG "
                  "| delete NAME",
     .summary = "ask and change registries of the first version (Registry v1 API)",
     .details = "NAME is [HOST/]REPOSITORY; IMAGE is NAME[:TAG] or NAME@ID. A host that does not say that it "

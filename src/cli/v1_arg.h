@@ -10,6 +10,7 @@ typedef struct dv_v1_values {
     const char *index, *registry, *username, *output;
     bool password_stdin, json, all_tags;
     uint32_t limit, page;
+    davit_platform platform;
 } dv_v1_values;
 
 DV_DEFINE_AUTOPTR(davit_v1_repository, davit_v1_repository_close)
