@@ -309,14 +309,23 @@ static void note_forgotten(dv_send *s, const dv_metadata_entry *e)
     dv_metadata_entries_add(&s->forget, &e->digest, e->repository, e->hmac, NULL);
 }
 
+/* What the registry says of a blob that it has. */
+static int check_size(const dv_send *s, uint64_t size, davit_error **err)
+{
+    bool known = s->digest_was_known && s->leader->size != DAVIT_SIZE_UNKNOWN;
+    return !known || size == s->leader->size
+               ? 0
+               : dv_error_set(err, DAVIT_EDIGEST, "the registry has it with another size");
+}
+
 static void on_head(void *user, int r, uint64_t size, davit_error *err)
 {
     dv_send *s = user;
     const dv_metadata_entry *e = &s->candidates.items[s->next];
     const dv_push_target target = target_of(s);
     s->head = NULL;
-    if (r == 0 && s->digest_was_known && s->leader->size != DAVIT_SIZE_UNKNOWN && size != s->leader->size)
-        r = dv_error_set(&err, DAVIT_EDIGEST, "the registry has it with another size");
+    if (r == 0)
+        r = check_size(s, size, &err);
     if (r == DAVIT_ECANCELLED || r == DAVIT_ENOMEM) {
         send_end(s, NULL, err);
         return;
@@ -372,6 +381,8 @@ static void on_opened(void *user, int r, bool mounted, uint64_t size, dv_upload_
 {
     dv_send *s = user;
     s->open = NULL;
+    if (r == 0 && mounted)
+        r = check_size(s, size, &err);
     if (r == DAVIT_ECANCELLED || r == DAVIT_ENOMEM) {
         send_end(s, NULL, err);
         return;

@@ -302,6 +302,21 @@ static void xfer_upload__what_was_learnt_is_remembered(void **state)
 
 #define SESSION "DELETE /v2/app/blobs/uploads/1 "
 
+/* What the registry has under the digest is not that blob: the bytes go there. */
+static void xfer_upload__a_mount_of_another_size_is_none(void **state)
+{
+    fixture *f = *state;
+    blob b = blob_make(30 * KIB, 117);
+    add(f, (script_row){.request = "POST", .times = 1, .status = 201});
+    add(f, (script_row){.request = "HEAD", .headers = "Content-Length: 30719\r\n"});
+    serve_uploads(f, (script_row){0});
+    DV_AUTOPTR(pusher) p = pusher_new(f);
+    pusher_start(p, &b, 1, &(dv_upload_watch){.mount_from = "other", .no_questions = true});
+    assert_ends(p, DV_UP_PUSHED);
+    assert_int_equal(script_count(f->script, "PUT", NULL), 1);
+    blob_clear(&b);
+}
+
 /* Nobody goes on with the session of a small blob: who leaves ends it, as push.md 8 wants it. */
 static void xfer_upload__leaving_ends_a_session_that_nobody_goes_on_with(void **state)
 {
@@ -385,6 +400,7 @@ int main(void)
         pull_test(xfer_upload__a_mount_that_the_caller_names_is_the_only_question),
         pull_test(xfer_upload__a_mount_that_is_declined_gives_the_session),
         pull_test(xfer_upload__what_was_learnt_is_remembered),
+        pull_test(xfer_upload__a_mount_of_another_size_is_none),
         pull_test(xfer_upload__leaving_ends_a_session_that_nobody_goes_on_with),
         pull_test(xfer_upload__a_declined_mount_leaves_no_session_behind),
         pull_test(xfer_upload__what_is_there_after_all_ends_the_old_session),
