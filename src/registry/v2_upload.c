@@ -769,6 +769,7 @@ typedef struct bytes_upload {
     const davit_digest *digest;
     dv_memory_body body;
     dv_upload *upload;
+    dv_upload_session session; /* that is open */
     int result;
     davit_error *err;
 } bytes_upload;
@@ -782,7 +783,14 @@ static void bytes_done(void *user, int r, uint64_t size, davit_error *err)
     dv_queue_push(b->queue, &b->done);
 }
 
-static const dv_upload_handler bytes_handler = {.on_done = bytes_done};
+static void bytes_session(void *user, const dv_upload_session *session)
+{
+    bytes_upload *b = user;
+    dv_upload_session_clear(&b->session);
+    b->session.url = dv_strdup(session->url);
+}
+
+static const dv_upload_handler bytes_handler = {.on_session = bytes_session, .on_done = bytes_done};
 
 static void bytes_start(dv_task *task)
 {
@@ -833,8 +841,11 @@ int dv_v2_upload_bytes(dv_registry *reg, const davit_digest *digest, const void 
         }
         if (cancelling)
             dv_loop_barrier(client->loop);
+        if (b.session.url && b.result < 0 && davit_error_http_status(b.err) > 0)
+            dv_upload_discard(reg, &b.session, NULL); /* nobody goes on with it */
         r = dv_error_move(err, &b.err, b.result);
     }
+    dv_upload_session_clear(&b.session);
     dv_queue_free(b.queue);
     return r < 0 ? dv_error_wrap(err, r, "blob %s", digest->text) : 0;
 }

@@ -493,6 +493,17 @@ static void upload__headers_and_bytes(void **state)
     assert_non_null(strstr(put, line));
 }
 
+static void upload_bytes__a_refusal_ends_the_session(void **state)
+{
+    fixture *f = *state;
+    davit_digest digest;
+    f->one =
+        script_start(ROWS(POST, {.request = "PUT", .status = 403}, {.request = "DELETE", .status = 204}));
+    assert_int_equal(davit_digest_of(DAVIT_SHA256, "hello", 5, &digest, NULL), 0);
+    assert_int_equal(dv_v2_upload_bytes(open_plain(f, f->one), &digest, "hello", 5, NULL), DAVIT_EDENIED);
+    assert_int_equal(script_count(f->one, "DELETE /u0?state=x%2Fy ", NULL), 1);
+}
+
 /* A token that ends in the middle: a new one, and the piece again from its start. */
 static void upload__a_401_in_the_middle(void **state)
 {
@@ -1022,6 +1033,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         client_test(upload__requests_and_answers),
         client_test(upload__headers_and_bytes),
+        client_test(upload_bytes__a_refusal_ends_the_session),
         client_test(upload__a_401_in_the_middle),
         client_test(upload__a_location_on_another_origin_gets_no_credentials),
         client_test(upload__a_plain_location_is_upgraded_or_refused),
