@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from conftest import serve
 from support.davit import program
-from support.faults import Corrupt
+from support.faults import Corrupt, Pace
 from support.registry import DockerRegistry
 
+RSS = Path(__file__).resolve().parents[1] / "support" / "rss.py"
 EXAMPLE = Path(os.path.realpath(program())).parents[2] / "examples" / "own_store"
 
 
@@ -24,12 +26,24 @@ def target(tmp_path_factory):
 @pytest.fixture
 def own(tmp_path):
     """The program, with a directory of its own and nobody's configuration."""
-    def run(*args, status=0):
-        env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home")}
-        done = subprocess.run([EXAMPLE, tmp_path / "own", *args], env=env, capture_output=True, text=True, timeout=60)
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home")}
+
+    def run(*args, status=0, launcher=()):
+        done = subprocess.run([*launcher, EXAMPLE, tmp_path / "own", *args], env=env, capture_output=True, text=True,
+                              timeout=60)
         assert done.returncode == status, done.stderr
         return done
-    run.dir = tmp_path / "own"
+
+    def peak_mib(*args):
+        report = tmp_path / "rss"
+        run(*args, launcher=(sys.executable, "-ISE", RSS, report))
+        return int(report.read_text()) / 1024
+
+    def start(*args):
+        return subprocess.Popen([EXAMPLE, tmp_path / "own", *args], env=env, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL)
+
+    run.dir, run.peak_mib, run.start = tmp_path / "own", peak_mib, start
     return run
 
 
@@ -105,6 +119,26 @@ def test_a_pull_that_was_cut_short_goes_on(own, open_registry, images):
             path.unlink()
         own("pull", ref)
         assert (own.dir / "blobs" / layer["digest"]).read_bytes() == whole
+
+
+def test_killed_in_a_layer_it_goes_on_there(own, faulty):
+    faulty.fault("blob", Pace(2e6), digest=faulty.layer, nth=1)
+    killed = own.start("pull", faulty.ref)
+    faulty.wait_sent(800000)
+    killed.kill()
+    killed.wait()
+    assert not any((own.dir / "refs").iterdir())
+    own("pull", faulty.ref)
+    assert faulty.gets(faulty.layer)[-1].range[0] > 0
+    assert faulty.layer in blobs(own)
+
+
+@pytest.mark.skipif("DAVIT_ASAN" in os.environ, reason="a sanitizer's memory is its own")
+def test_memory_does_not_grow_with_a_layer(own, faulty, small, target):
+    serve(faulty, small, "large")
+    assert own.peak_mib("pull", faulty.ref) < 24
+    own("tag", faulty.ref, f"{target.host}/large:1.0")
+    assert own.peak_mib("push", f"{target.host}/large:1.0") < 24
 
 
 def test_bad_bytes_get_no_name(own, faulty):
