@@ -72,6 +72,8 @@ int dv_upload_patched(dv_upload_plan *p, const dv_headers *answer, uint64_t befo
         *out_at = after;
         return 0;
     }
+    if (told > after && p->size != DAVIT_SIZE_UNKNOWN)
+        p->doubtful = true; /* somebody else, who goes on with it, wrote into it */
     if (told > after || p->size == DAVIT_SIZE_UNKNOWN)
         return dv_error_set(err, DAVIT_EPROTOCOL, "the registry has %llu bytes of %llu that were sent",
                             (unsigned long long)told, (unsigned long long)after);

@@ -24,7 +24,7 @@ typedef struct dv_upload_plan {
     bool whole;         /* one PUT carries everything */
     bool no_patch;      /* the registry refuses PATCH */
     bool ranged;        /* a Range that it told was the true one once: it can be believed */
-    bool doubtful;      /* the session was gone on with by what the registry said of it */
+    bool doubtful; /* the session was gone on with by what the registry said of it, or is not ours alone */
 } dv_upload_plan;
 
 typedef enum dv_upload_method { DV_UPLOAD_PATCH, DV_UPLOAD_PUT, DV_UPLOAD_FINISH } dv_upload_method;

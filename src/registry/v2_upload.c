@@ -599,7 +599,7 @@ static void upload_sent(void *user, int r, dv_response *answer, davit_error *err
         if (r == 0)
             upload_send(u);
         else if (r == DAVIT_EPROTOCOL && u->plan.doubtful)
-            start_over(u, r, err); /* a dead writer's bytes were still on their way when it was asked */
+            start_over(u, r, err); /* bytes of another: of a dead writer, or of one who takes us for dead */
         else
             upload_end(u, r, err);
         return;

@@ -4,6 +4,7 @@ import random
 import signal
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -234,6 +235,20 @@ def test_what_refers_to_another_image_is_listed_where_the_registry_keeps_no_list
     davit(*FAST, "push", ref)
     listed = json.loads(to.manifests[("demo/note", f"sha256-{subject['digest'][7:]}")][0])
     assert [m["digest"] for m in listed["manifests"]] == [image["digest"]]
+
+
+def test_two_programs_that_push_one_blob_at_once_both_arrive(davit, to, tmp_path):
+    layout = oci.Layout.create(tmp_path / "layout")
+    data = random.randbytes(40 * MIB)
+    image = layout.add_image([(layout.add_blob(data, oci.OCI_LAYER), oci.sha256(data))])
+    layout.tag("big", image)
+    refs = [f"{to.host}/demo/big:{tag}" for tag in ("1", "2")]
+    for ref in refs:
+        davit("copy", f"oci:{tmp_path}/layout:big", f"store:{ref}")
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda ref: davit(*FAST, "push", ref), refs))
+    assert sorted(to.tags["demo/big"]) == ["1", "2"]
+    assert to.holds("demo/big", oci.sha256(data))
 
 
 def test_a_refusal_ends_the_session(davit, small, to):
