@@ -279,20 +279,19 @@ static int run(stream *s, davit_error **err)
     bool ended = false;
     int r = 0;
     while (!ended || s->out > 0) {
+        if (r == 0 && !ended)
+            r = dv_client_check_cancelled(s->client, err);
         if (s->ends->read && r == 0 && !ended)
             r = send_more(s, err);
-        dv_node *node = r < 0 ? dv_queue_pop(s->events, 0) : NULL;
-        if (r < 0 && !node)
+        if (r < 0)
             stop(s);
-        if (!node)
-            node = dv_queue_pop(s->events, WAIT_MS);
-        if (node == &s->end)
+        dv_node *node = dv_queue_pop(s->events, WAIT_MS);
+        if (node == &s->end) {
             ended = true;
-        else if (node) {
+        } else if (node) {
             int now = on_piece(s, (piece *)node, r, err);
             r = r < 0 ? r : now;
-        } else if (!ended && atomic_load(&s->client->cancelled))
-            stop(s);
+        }
     }
     return r;
 }

@@ -304,3 +304,12 @@ def test_wrong_json_is_an_error(davit, alone, body):
 def test_names_of_a_registry_cannot_steer_the_terminal(davit, alone):
     alone.answers["GET repositories/old/app/tags"] = Answer(200, {"\x1b[2J": APP})
     assert b"\x1b" not in davit("v1", "tags", "--registry", alone.url, "old/app").out
+
+
+def test_no_trace_shows_a_password_or_a_token(davit, index, bound):
+    """threat A12"""
+    bound.cookies = True
+    result = as_user(davit, "v1", "set-tag", "--index", index.url, "old/app:2.0", BASE, env={"DAVIT_TRACE": "all"})
+    assert b"repositories/old/app" in result.err
+    secrets = [PASSWORD, BASIC.split()[1], "session=granted", *(t.split(",")[0].removeprefix("signature=") for t in index.tokens)]
+    assert len(secrets) == 4 and not [s for s in secrets if s.encode() in result.out + result.err]

@@ -338,6 +338,88 @@ static void davit_v1_image_add_layer__is_not_sent_twice(void **state)
     assert_int_equal(script_count(f->base.one, "", NULL), 1);
 }
 
+/* Takes the framing of chunks away, in place. */
+static size_t join_chunks(char *body)
+{
+    char *to = body;
+    for (char *from = body;;) {
+        char *end;
+        size_t n = strtoul(from, &end, 16);
+        if (n == 0)
+            return (size_t)(to - body);
+        memmove(to, end + 2, n);
+        to += n;
+        from = end + 2 + n + 2;
+    }
+}
+
+static void davit_v1_image_add_layer__of_an_unknown_size_goes_in_chunks(void **state)
+{
+    v1_fixture *f = *state;
+    DV_AUTOPTR(davit_error) err = NULL;
+    DV_AUTOFREE unsigned char *layer = big_layer();
+    source s = {.bytes = layer, .size = 60000};
+    for (size_t i = 0; i < s.size; i++)
+        layer[i] |= 1; /* the script keeps texts */
+    v1_open(f, ROWS({NULL, .body = "true"}));
+    assert_ok(davit_v1_image_add_layer(f->v1, ID, give, &s, DAVIT_SIZE_UNKNOWN, f->auth, &err));
+    DV_AUTOFREE char *request = script_request(f->base.one, "PUT /v1/images/" ID "/layer", 0);
+    DV_AUTOFREE char *encoding = v1_header(request, "Transfer-Encoding");
+    assert_string_equal(encoding, "chunked");
+    char *body = strstr(request, "\r\n\r\n") + 4;
+    assert_int_equal(join_chunks(body), s.size);
+    assert_memory_equal(body, layer, s.size);
+}
+
+typedef struct canceller {
+    davit_client *client;
+    unsigned calls;
+} canceller;
+
+/* A davit_write_fn. */
+static int take_and_cancel(const void *bytes, size_t size, void *user_data)
+{
+    canceller *c = user_data;
+    c->calls++;
+    davit_client_cancel(c->client);
+    return 0;
+}
+
+/* A davit_read_fn without an end. */
+static int give_and_cancel(void *bytes, size_t size, size_t *out_size, void *user_data)
+{
+    canceller *c = user_data;
+    if (++c->calls == 3)
+        davit_client_cancel(c->client);
+    memset(bytes, 'x', size);
+    *out_size = size;
+    return 0;
+}
+
+static void v1_image__a_busy_transfer_hears_a_cancellation(void **state)
+{
+    v1_fixture *f = *state;
+    canceller c = {.client = f->base.client};
+    v1_open(f, ROWS({NULL, .body = "0123456789", .endless = true}));
+    uint64_t from = dv_clock_ms();
+    assert_int_equal(davit_v1_image_get_layer(f->v1, ID, NULL, take_and_cancel, &c, NULL, NULL),
+                     DAVIT_ECANCELLED);
+    assert_int_equal(c.calls, 1);
+    assert_true(dv_clock_ms() - from < 3000);
+}
+
+static void v1_image__a_busy_upload_hears_a_cancellation(void **state)
+{
+    v1_fixture *f = *state;
+    canceller c = {.client = f->base.client};
+    v1_open(f, ROWS({NULL, .body = "true"}));
+    uint64_t from = dv_clock_ms();
+    assert_int_equal(davit_v1_image_add_layer(f->v1, ID, give_and_cancel, &c, 1u << 30, NULL, NULL),
+                     DAVIT_ECANCELLED);
+    assert_true(dv_clock_ms() - from < 3000);
+    assert_true(c.calls < 100);
+}
+
 static void v1_image__a_cancelled_client_transfers_nothing(void **state)
 {
     v1_fixture *f = *state;
@@ -493,6 +575,9 @@ int main(void)
         v1_test(davit_v1_image_add_layer__a_source_that_fails_ends_it),
         v1_test(davit_v1_image_add_layer__an_early_refusal_is_heard),
         v1_test(davit_v1_image_add_layer__is_not_sent_twice),
+        v1_test(davit_v1_image_add_layer__of_an_unknown_size_goes_in_chunks),
+        v1_test(v1_image__a_busy_transfer_hears_a_cancellation),
+        v1_test(v1_image__a_busy_upload_hears_a_cancellation),
         v1_test(v1_image__a_cancelled_client_transfers_nothing),
         v1_test(davit_v1_image_add_checksum__is_a_header),
         v1_test(davit_v1_image_get_ancestry__the_image_first),
