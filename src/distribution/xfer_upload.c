@@ -172,18 +172,22 @@ static void run(dv_upload_xfer *x, dv_upload_slot slot)
         dv_upload_xfer_end(x, NULL, err);
 }
 
+/* The largest that may: a long one that begins last is waited for alone. */
+static dv_upload_xfer *next_waiting(const dv_uploads *u)
+{
+    dv_upload_xfer *next = NULL;
+    for (dv_upload_xfer *x = u->waiting; x; x = x->next_waiting)
+        if (slot_is_free(u, x->wanted) && (!next || x->leader->size > next->leader->size))
+            next = x;
+    return next;
+}
+
 static void run_waiting(dv_uploads *u)
 {
-    bool again = true;
-    while (again) {
-        again = false;
-        for (dv_upload_xfer *x = u->waiting; x; x = x->next_waiting)
-            if (slot_is_free(u, x->wanted)) {
-                unlink_waiting(x);
-                run(x, x->wanted);
-                again = true;
-                break;
-            }
+    dv_upload_xfer *x;
+    while ((x = next_waiting(u))) {
+        unlink_waiting(x);
+        run(x, x->wanted);
     }
 }
 
@@ -344,22 +348,34 @@ typedef struct batch {
     dv_uploads *manager;
     dv_upload_watch *watches;
     size_t count;
+    dv_upload_watch *by_size[]; /* starting only */
 } batch;
+
+static int larger_first(const void *a, const void *b)
+{
+    const dv_upload_watch *x = *(dv_upload_watch *const *)a, *y = *(dv_upload_watch *const *)b;
+    if (x->size != y->size)
+        return x->size > y->size ? -1 : 1;
+    return x < y ? -1 : x > y;
+}
 
 static void start_batch(dv_task *task)
 {
     batch *b = (batch *)task;
     for (size_t i = 0; i < b->count; i++)
-        start_watch(b->manager, &b->watches[i]);
+        start_watch(b->manager, b->by_size[i]);
     free(b);
 }
 
 int dv_upload_watches_start(dv_uploads *u, dv_upload_watch *watches, size_t count, davit_error **err)
 {
-    batch *b = dv_new(batch);
+    batch *b = malloc(sizeof(*b) + count * sizeof(b->by_size[0]));
     if (!b)
         return dv_error_oom(err);
     *b = (batch){.task.run = start_batch, .manager = u, .watches = watches, .count = count};
+    for (size_t i = 0; i < count; i++)
+        b->by_size[i] = &watches[i];
+    qsort(b->by_size, count, sizeof(b->by_size[0]), larger_first);
     int r = dv_loop_post(u->client->loop, &b->task, err);
     if (r < 0)
         free(b);
