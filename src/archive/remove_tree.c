@@ -73,19 +73,12 @@ static int fail(davit_error **err, int errnum, const char *name)
 /* A directory and nothing else: no link, no mount point. A descriptor or -errno. */
 static int open_directory(int dirfd, const char *name)
 {
-    const struct open_how how = {
-        .flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
-        .resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH,
-    };
-    for (unsigned tries = 0;; tries++) {
-        int fd = (int)syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
-        if (fd >= 0)
-            return fd;
-        if (errno == EACCES && tries == 0 && fchmodat(dirfd, name, 0700, AT_SYMLINK_NOFOLLOW) == 0)
-            continue;
-        if ((errno != EAGAIN && errno != EINTR) || tries >= 100)
-            return -errno;
-    }
+    const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
+    const uint64_t resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH;
+    int fd = dv_openat2(dirfd, name, flags, resolve);
+    if (fd == -EACCES && fchmodat(dirfd, name, 0700, AT_SYMLINK_NOFOLLOW) == 0)
+        fd = dv_openat2(dirfd, name, flags, resolve);
+    return fd;
 }
 
 /* Takes fd. name is copied, NULL for the first directory of dv_tree_empty(). */

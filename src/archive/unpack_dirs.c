@@ -11,25 +11,13 @@
 #include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #define LINKS_MAX 40 /* dangling links followed to make one directory; the kernel's number */
 #define SPARE_MAX 16 /* descriptors left free for files, for what is made or removed, and for other threads */
-#define AGAIN_MAX 1000 /* openat2 says EAGAIN when anything is renamed meanwhile, elsewhere too */
 
 static int open_in(int dirfd, const char *path, uint64_t resolve)
 {
-    const struct open_how how = {
-        .flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
-        .resolve = resolve | RESOLVE_NO_MAGICLINKS,
-    };
-    for (unsigned tries = 0;; tries++) {
-        int fd = (int)syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
-        if (fd >= 0)
-            return fd;
-        if ((errno != EAGAIN && errno != EINTR) || tries >= AGAIN_MAX)
-            return -errno;
-    }
+    return dv_openat2(dirfd, path, O_RDONLY | O_DIRECTORY, resolve);
 }
 
 int dv_dirs_open(const dv_dirs *d, const char *path, bool *linked)

@@ -21,10 +21,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #define FILE_MODE 0644
-#define AGAIN_MAX 1000 /* openat2 says EAGAIN when anything is renamed meanwhile, elsewhere too */
 
 typedef struct pull {
     davit_client *client;
@@ -110,17 +108,7 @@ static int open_directory(pull *p, davit_error **err)
 
 static int open_beneath(int dirfd, const char *name)
 {
-    const struct open_how how = {
-        .flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
-        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
-    };
-    for (unsigned tries = 0;; tries++) {
-        int fd = (int)syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
-        if (fd >= 0)
-            return fd;
-        if ((errno != EAGAIN && errno != EINTR) || tries >= AGAIN_MAX)
-            return -errno;
-    }
+    return dv_openat2(dirfd, name, O_RDONLY | O_DIRECTORY, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
 }
 
 /* fd or -errno: the directory of this name, made if need be and wanted. */

@@ -16,7 +16,6 @@
 #include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #define ACCOUNTS_MAX (1u << 20) /* bytes of etc/passwd and of etc/group (threats B10) */
 #define SPEC_MAX (16u << 20)    /* bytes of config.json: an image config is at most 4 MiB */
@@ -69,24 +68,22 @@ static const char linux_part_rootless[] =
 /* A small regular file within the root; a missing one is empty. Devices and pipes are not opened. */
 static int read_within(int root_fd, const char *path, dv_buf *out, davit_error **err)
 {
-    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
-    DV_AUTOCLOSE where = (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
+    DV_AUTOCLOSE where = dv_openat2(root_fd, path, O_PATH, RESOLVE_IN_ROOT);
     struct stat st;
-    if (where < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
+    if (where == -ENOENT || where == -ENOTDIR || where == -ELOOP)
         return 0;
     if (where < 0 || fstat(where, &st) < 0)
-        return dv_error_file(err, errno, "cannot open the image's %s", path);
+        return dv_error_file(err, where < 0 ? -where : errno, "cannot open the image's %s", path);
     if (!S_ISREG(st.st_mode))
         return dv_error_set(err, DAVIT_EFORMAT, "the image's %s is no regular file", path);
     if (st.st_size > ACCOUNTS_MAX)
         return dv_error_set(err, DAVIT_ETOOBIG, "the image's %s is longer than %u bytes", path, ACCOUNTS_MAX);
-    how.flags = O_RDONLY | O_CLOEXEC | O_NOCTTY |
-                O_NONBLOCK; /* nobody else can be in the tree: it is the same file */
-    DV_AUTOCLOSE fd = (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
+    /* Nobody else can be in the tree: it is the same file. */
+    DV_AUTOCLOSE fd = dv_openat2(root_fd, path, O_RDONLY | O_NOCTTY | O_NONBLOCK, RESOLVE_IN_ROOT);
     DV_AUTOFREE char *text = malloc((size_t)st.st_size + 1);
     if (!text)
         return dv_error_oom(err);
-    ssize_t n = fd < 0 ? -errno : dv_pread_all(fd, text, (size_t)st.st_size, 0);
+    ssize_t n = fd < 0 ? fd : dv_pread_all(fd, text, (size_t)st.st_size, 0);
     if (n < 0)
         return dv_error_file(err, (int)-n, "cannot read the image's %s", path);
     for (ssize_t i = 0; i < n; i++)

@@ -61,15 +61,26 @@ ssize_t dv_pread_all(int fd, void *bytes, size_t size, uint64_t offset)
 
 #define AGAIN_MAX 1000 /* openat2 says EAGAIN when anything is renamed meanwhile, elsewhere too */
 
-int dv_open_below(int dirfd, const char *path, int flags)
+int dv_openat2(int dirfd, const char *path, int flags, uint64_t resolve)
 {
-    const struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY),
-                                 .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+    const struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC),
+                                 .resolve = resolve | RESOLVE_NO_MAGICLINKS};
     for (int i = 0;; i++) {
         int fd = (int)syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
-        if (fd >= 0 || (errno != EAGAIN && errno != EINTR) || i == AGAIN_MAX)
+        if (fd >= 0)
             return fd;
+        if ((errno != EAGAIN && errno != EINTR) || i == AGAIN_MAX)
+            return -errno;
     }
+}
+
+int dv_open_below(int dirfd, const char *path, int flags)
+{
+    int fd = dv_openat2(dirfd, path, flags | O_NONBLOCK | O_NOCTTY, RESOLVE_BENEATH);
+    if (fd >= 0)
+        return fd;
+    errno = -fd;
+    return -1;
 }
 
 int dv_file_read(int dirfd, const char *path, size_t max, dv_buf *out, davit_error **err)

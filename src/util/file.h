@@ -6,6 +6,7 @@
 #include "util/error.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -22,6 +23,8 @@ int dv_write_all(int fd, const void *bytes, size_t size);
 int dv_pwrite_all(int fd, const void *bytes, size_t size, uint64_t offset);
 ssize_t dv_pread_all(int fd, void *bytes, size_t size, uint64_t offset);
 
+/* openat2(), tried again while renames elsewhere make it say EAGAIN; never a magic link. resolve: RESOLVE_*. A descriptor or -errno. */
+int dv_openat2(int dirfd, const char *path, int flags, uint64_t resolve);
 /*
  * Open what a path leads to below a directory: links are followed there, and nowhere else (EXDEV, ELOOP). Never waits for a FIFO. -1 with errno.
  */

@@ -271,6 +271,14 @@ def strace(tmp_path_factory):
         pytest.skip("no strace here")
 
 
+def test_a_rename_somewhere_else_is_waited_out(davit, stored, expected, place, strace):
+    """openat2() then says EAGAIN, to the files of a bundle's users too: here every other time."""
+    davit.prefix = ["strace", "-f", "-o", "/dev/null", "-e", "trace=openat2", "-e",
+                    "inject=openat2:error=EAGAIN:when=2+2"]
+    davit("unpack", "--bundle", stored, place / "bundle")
+    assert trees.without(trees.walk(place / "bundle" / "rootfs"), "mtime_ns") == expected
+
+
 @pytest.mark.parametrize("error", ["ENOSPC", "EIO", "EMFILE"])
 @pytest.mark.parametrize("call", sorted(CALLS))
 def test_a_call_that_fails_leaves_nothing_behind(davit, registry, stored, expected, place, strace, call, error):
