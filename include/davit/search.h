@@ -1,5 +1,8 @@
 /*
  * davit/search.h - finding repositories: the v1 search of an index, and the catalogue of a registry that has none.
+ *
+ * For every function here: threads: any; only those that take a client block. What is given out is the caller's, to be freed with the
+ * function that its type has, texts with free().
  */
 #ifndef DAVIT_SEARCH_H
 #define DAVIT_SEARCH_H
