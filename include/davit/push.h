@@ -16,6 +16,8 @@ DAVIT_BEGIN_DECLS
 #define DAVIT_PUSH_ALL_TAGS (1u << 0)     /**< every tag of the repository; the reference must be name-only */
 #define DAVIT_PUSH_SPARSE (1u << 1)       /**< an index as it is, though the store lacks some of its images */
 #define DAVIT_PUSH_SKIP_FOREIGN (1u << 2) /**< layers that may not be distributed stay where they are */
+#define DAVIT_PUSH_ALL_PLATFORMS \
+    (1u << 3) /**< an index whole: DAVIT_ENOTFOUND when the store lacks something of it */
 
 #define DAVIT_PUSH_OPTIONS_VERSION 1u
 
@@ -52,10 +54,11 @@ typedef struct davit_push_result {
  *
  * The manifest's bytes go as they are, and so do blobs. Nothing is visible under the tag before all that it needs is there: blobs,
  * then the manifests of an index, the index, and last the tag. What the registry has is not sent; what another repository of it has is
- * mounted. Killed at any moment, the next push goes on where this one stopped, if the registry kept the upload.
+ * mounted. A tag that means the image already is one question; one that means the index, a question more for each manifest that goes with it,
+ * since it may be there sparse. Killed at any moment, the next push goes on where this one stopped, if the registry kept the upload.
  *
  * Of an index whose images are not all in the store, the one that is goes under the tag, which a warning says; several need a platform or
- * DAVIT_PUSH_SPARSE.
+ * DAVIT_PUSH_SPARSE. With DAVIT_PUSH_ALL_PLATFORMS anything but the whole is an error.
  *
  * @param ref      borrowed; with a tag, or name-only together with DAVIT_PUSH_ALL_TAGS. All tags go in the order of their texts, the
  *                 first failure ends it

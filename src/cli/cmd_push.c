@@ -11,7 +11,7 @@
 
 typedef struct values {
     davit_platform platform;
-    bool all_tags, sparse, skip_foreign, json;
+    bool all_tags, all_platforms, sparse, skip_foreign, json;
 } values;
 
 typedef struct pushing {
@@ -78,6 +78,7 @@ static int push(dv_cli *cli, const values *v, const davit_reference *ref, davit_
     if (v->json && !tags)
         return dv_error_oom(err);
     options.flags = (v->all_tags ? DAVIT_PUSH_ALL_TAGS : 0) | (v->sparse ? DAVIT_PUSH_SPARSE : 0) |
+                    (v->all_platforms ? DAVIT_PUSH_ALL_PLATFORMS : 0) |
                     (v->skip_foreign ? DAVIT_PUSH_SKIP_FOREIGN : 0);
     options.platform = dv_platform_or_null(&v->platform);
     options.progress = on_progress;
@@ -113,8 +114,9 @@ static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_e
 {
     const values *v = flags;
     DV_AUTOPTR(davit_reference) ref = NULL;
-    int r = v->sparse && !davit_platform_is_empty(&v->platform)
-                ? dv_cli_usage(cli, err, "--platform and --sparse exclude each other")
+    int choices = v->sparse + v->all_platforms + !davit_platform_is_empty(&v->platform);
+    int r = choices > 1
+                ? dv_cli_usage(cli, err, "--platform, --all-platforms and --sparse exclude each other")
                 : parse(cli, v, arguments[0], &ref, err);
     if (r == 0)
         r = dv_cli_view(cli, err);
@@ -127,6 +129,8 @@ static const dv_option options[] = {
     {"all-tags", 'a', DV_OPTION_FLAG, offsetof(values, all_tags), NULL, "every tag of the repository"},
     {"platform", 0, DV_OPTION_PLATFORM, offsetof(values, platform), "OS[/ARCH[/VARIANT]]",
      "of an index this image alone, under the tag"},
+    {"all-platforms", 0, DV_OPTION_FLAG, offsetof(values, all_platforms), NULL,
+     "an index whole; something of it that is not here is an error"},
     {"sparse", 0, DV_OPTION_FLAG, offsetof(values, sparse), NULL,
      "an index as it is, though some of its images are not here"},
     {"skip-foreign", 0, DV_OPTION_FLAG, offsetof(values, skip_foreign), NULL,
@@ -137,8 +141,8 @@ static const dv_option options[] = {
 
 const dv_command dv_command_push = {
     .name = "push",
-    .arguments = "[-a|--all-tags] [-q] [--platform OS[/ARCH[/VARIANT]] | --sparse] [--skip-foreign] [--json] "
-                 "NAME[:TAG]",
+    .arguments = "[-a|--all-tags] [-q] [--platform OS[/ARCH[/VARIANT]] | --all-platforms | --sparse] "
+                 "[--skip-foreign] [--json] NAME[:TAG]",
     .summary = "send an image of the local store to a registry",
     .details =
         "What the registry has is not sent again; what another of its repositories has is mounted. "

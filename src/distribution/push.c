@@ -130,7 +130,8 @@ static int find_rows(dv_push *p, void *user, davit_error **err)
 
 static int check_arguments(const davit_reference *ref, const davit_push_options *o, davit_error **err)
 {
-    const uint32_t known = DAVIT_PUSH_ALL_TAGS | DAVIT_PUSH_SPARSE | DAVIT_PUSH_SKIP_FOREIGN;
+    const uint32_t known =
+        DAVIT_PUSH_ALL_TAGS | DAVIT_PUSH_SPARSE | DAVIT_PUSH_SKIP_FOREIGN | DAVIT_PUSH_ALL_PLATFORMS;
     bool all_tags = o->flags & DAVIT_PUSH_ALL_TAGS;
     if (o->version != DAVIT_PUSH_OPTIONS_VERSION || o->flags & ~known)
         return dv_error_set(err, DAVIT_EINVAL, "unknown push options (version %u, flags 0x%x)", o->version,
@@ -141,6 +142,8 @@ static int check_arguments(const davit_reference *ref, const davit_push_options 
                             davit_reference_familiar(ref));
     if (o->platform && o->flags & DAVIT_PUSH_SPARSE)
         return dv_error_set(err, DAVIT_EINVAL, "a platform and a sparse index exclude each other");
+    if (o->flags & DAVIT_PUSH_ALL_PLATFORMS && (o->platform || o->flags & DAVIT_PUSH_SPARSE))
+        return dv_error_set(err, DAVIT_EINVAL, "all platforms, and a choice of them, exclude each other");
     if (strcmp(davit_reference_familiar_name(ref), "scratch") == 0)
         return dv_error_set(err, DAVIT_EFORBIDDEN, "'scratch' is a reserved name");
     return 0;

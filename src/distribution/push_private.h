@@ -32,7 +32,8 @@ typedef struct dv_push_blob {
     davit_descriptor descriptor; /* its media type is borrowed from a document */
     char id[DV_PUSH_ID_MAX];     /* in the progress */
     bool is_layer;
-    bool skipped; /* a foreign layer that stays where it is */
+    bool is_listed; /* by an index, as it is */
+    bool skipped;   /* a foreign layer that stays where it is */
 } dv_push_blob;
 
 /* A manifest or index to put. */

@@ -13,6 +13,8 @@
 #include "oci/media_type.h"
 #include "oci/reference.h"
 #include "registry/call.h"
+#include "registry/v2_blob.h"
+#include "registry/v2_manifest.h"
 #include "store/content_store.h"
 #include "store/reference_store.h"
 #include "util/log.h"
@@ -134,6 +136,17 @@ static int add_image(collector *c, const davit_manifest *m, davit_error **err)
     return r < 0 ? r : add_blob(c, d, &d->digest, /* is_layer= */ false, err);
 }
 
+/* What an index lists and is no document. */
+static int add_listed(collector *c, const davit_descriptor *blob, davit_error **err)
+{
+    dv_push_content *content = c->content;
+    size_t before = content->blob_count;
+    int r = add_blob(c, blob, &blob->digest, /* is_layer= */ false, err);
+    if (content->blob_count > before)
+        content->blobs[before].is_listed = true;
+    return r;
+}
+
 static int add_tree(collector *c, const davit_descriptor *document, unsigned depth, davit_error **err);
 
 /* The children of an index that are here whole; the others are counted. */
@@ -148,8 +161,7 @@ static int add_children(collector *c, const davit_manifest *index, unsigned dept
                      : dv_stored_has(&c->tree, &entries[i], err);
         c->absent += r == 0;
         if (r == 1)
-            r = followed ? add_tree(c, &entries[i], depth + 1, err)
-                         : add_blob(c, &entries[i], &entries[i].digest, /* is_layer= */ false, err);
+            r = followed ? add_tree(c, &entries[i], depth + 1, err) : add_listed(c, &entries[i], err);
     }
     return r;
 }
@@ -184,8 +196,9 @@ static void name_absent(collector *c, const davit_manifest *index, dv_buf *out)
     size_t count;
     const davit_descriptor *entries = davit_manifest_entries(index, &count);
     for (size_t i = 0; i < count && out->size < 400; i++) {
-        if (!dv_stored_is_followed(&entries[i]) ||
-            dv_stored_is_complete(&c->tree, &entries[i], /* depth= */ 1, NULL) != 0)
+        bool followed = dv_stored_is_followed(&entries[i]);
+        if ((followed ? dv_stored_is_complete(&c->tree, &entries[i], /* depth= */ 1, NULL)
+                      : dv_stored_has(&c->tree, &entries[i], NULL)) != 0)
             continue;
         dv_buf_printf(out, "%s%s", out->size ? ", " : "",
                       entries[i].has_platform && dv_stored_is_image(&entries[i])
@@ -226,11 +239,22 @@ static int choose_child(collector *c, const davit_reference *ref, const davit_ma
     return 0;
 }
 
+static int refuse_incomplete(collector *c, const davit_reference *ref, const davit_manifest *index,
+                             davit_error **err)
+{
+    DV_AUTO(dv_buf) absent = DV_BUF_INIT(1024);
+    name_absent(c, index, &absent);
+    return dv_error_set(err, DAVIT_ENOTFOUND,
+                        "%s: not all of its index is in the store: pull it with all platforms (missing: %s)",
+                        davit_reference_familiar(ref), dv_buf_text(&absent));
+}
+
 static int collect_index(collector *c, const davit_reference *ref, const davit_manifest *index,
                          const davit_descriptor *target, davit_error **err)
 {
     const davit_push_options *o = c->push->options;
     char text[DAVIT_PLATFORM_TEXT_MAX] = "one image";
+    bool all = o->flags & DAVIT_PUSH_ALL_PLATFORMS;
     davit_descriptor child;
     int r = o->platform ? 0 : dv_stored_index_is_complete(&c->tree, index, /* depth= */ 0, err);
     if (r < 0)
@@ -238,6 +262,8 @@ static int collect_index(collector *c, const davit_reference *ref, const davit_m
     if (r == 1 || (!o->platform && o->flags & DAVIT_PUSH_SPARSE)) {
         DV_AUTO(dv_buf) absent = DV_BUF_INIT(1024);
         r = add_tree(c, target, /* depth= */ 0, err);
+        if (r == 0 && c->absent > 0 && all)
+            return refuse_incomplete(c, ref, index, err);
         if (r == 0 && c->absent > 0) {
             name_absent(c, index, &absent);
             dv_push_warn(c->push, "%s: not in the store, and pushed without: %s",
@@ -245,6 +271,8 @@ static int collect_index(collector *c, const davit_reference *ref, const davit_m
         }
         return r;
     }
+    if (all)
+        return refuse_incomplete(c, ref, index, err);
     r = choose_child(c, ref, index, &child, err);
     if (r < 0)
         return r;
@@ -306,6 +334,39 @@ static int tag_is(dv_registry *reg, const char *tag, const davit_digest *digest,
         return dv_error_move(err, &why, r);
     const char *told = r < 0 ? NULL : dv_headers_get(&res.headers, "Docker-Content-Digest");
     return told && strcmp(told, digest->text) == 0;
+}
+
+/* What a question for one thing of the registry's came to: 1, 0 (also when it does not say), or negative. */
+static int is_there(int r, davit_error *why, davit_error **err)
+{
+    if (r >= 0 || r == DAVIT_ENOTFOUND || davit_error_http_status(why) >= 400) {
+        davit_error_free(why);
+        return r >= 0 ? r : 0;
+    }
+    return dv_error_move(err, &why, r);
+}
+
+/*
+ * Whether the registry has what the index under the tag lists, as far as it would be sent: some take an index without its images, so that its
+ * tag proves nothing of them.
+ */
+static int has_listed(dv_registry *reg, const dv_push_content *c, davit_error **err)
+{
+    int r = 1;
+    for (size_t i = 0; r == 1 && i + 1 < c->document_count; i++) {
+        davit_error *why = NULL;
+        r = dv_v2_manifest_exists(reg, c->documents[i].digest.text, &why);
+        r = is_there(r, why, err);
+    }
+    for (size_t i = 0; r == 1 && i < c->blob_count; i++) {
+        davit_error *why = NULL;
+        uint64_t unused;
+        if (!c->blobs[i].is_listed)
+            continue;
+        r = dv_v2_blob_head(reg, &c->blobs[i].descriptor.digest, &unused, &why);
+        r = is_there(r < 0 ? r : 1, why, err);
+    }
+    return r;
 }
 
 int dv_push_put(dv_registry *reg, const char *name, const dv_push_document *d, davit_error **err)
@@ -419,6 +480,8 @@ int dv_push_reference(dv_push *p, dv_registry *reg, const davit_reference *ref,
         return r;
     const dv_push_document *top = &c.documents[c.document_count - 1];
     r = tag_is(reg, davit_reference_tag(ref), &top->digest, err);
+    if (r == 1)
+        r = has_listed(reg, &c, err);
     if (r == 1)
         count_present(p, &c);
     else if (r == 0)

@@ -258,6 +258,85 @@ def test_a_refusal_ends_the_session(davit, small, to):
     assert to.of("upload", method="DELETE")
 
 
+# ---- an index that the registry has without its images -------------------------------------------
+
+
+@pytest.fixture
+def sparse(davit, images, to):
+    """An index at a registry that takes it, of which only the image of arm64 was sent; the store has all of it now."""
+    ref = f"{to.host}/demo/multi:1.0"
+    to.check_manifests = False
+    with FaultyRegistry() as source:
+        source.add_image(images, "multi", "demo/multi:1.0")
+        davit("pull", "-q", "--platform", "linux/arm64", f"{source.host}/demo/multi:1.0")
+        davit("tag", f"{source.host}/demo/multi:1.0", ref)
+        davit(*FAST, "push", "-q", "--sparse", ref)
+        davit("pull", "-q", "--all-platforms", f"{source.host}/demo/multi:1.0")
+    return ref
+
+
+def children(images):
+    return {child["digest"] for child in images.json(images.tags()["multi"]["digest"])["manifests"]}
+
+
+def test_a_push_sends_what_a_sparse_one_left_out(davit, images, to, sparse):
+    assert not all(("demo/multi", child) in to.manifests for child in children(images))
+    davit(*FAST, "push", sparse)
+    assert all(("demo/multi", child) in to.manifests for child in children(images))
+    for child in children(images):
+        image = oci.Image(images, child)
+        assert to.manifests[("demo/multi", child)][0] == image.bytes
+        for digest in image.sizes:
+            assert to.holds("demo/multi", digest) and bytes(to.blobs[digest]) == image.blob(digest)
+
+
+def test_an_unchanged_index_costs_one_request_for_each_image(davit, images, to, sparse):
+    davit(*FAST, "push", "-q", sparse)
+    to.clear()
+    again = davit(*FAST, "--progress", "plain", "push", sparse)
+    assert any("Layer already exists" in line for line in again.messages)
+    assert {r.method for r in to.requests} == {"HEAD"}
+    assert sorted(r.ref for r in to.of("manifest")) == sorted({"1.0"} | children(images))
+
+
+def test_a_sparse_push_again_asks_only_for_what_it_sends(davit, images, to):
+    ref = f"{to.host}/demo/multi:1.0"
+    to.check_manifests = False
+    with FaultyRegistry() as source:
+        source.add_image(images, "multi", "demo/multi:1.0")
+        davit("pull", "-q", "--platform", "linux/arm64", f"{source.host}/demo/multi:1.0")
+        davit("tag", f"{source.host}/demo/multi:1.0", ref)
+    davit(*FAST, "push", "-q", "--sparse", ref)
+    to.clear()
+    davit(*FAST, "push", "-q", "--sparse", ref)
+    assert [r.method for r in to.requests] == ["HEAD", "HEAD"]
+
+
+def test_a_registry_that_says_nothing_of_images_by_digest_gets_them_again(davit, images, to, sparse):
+    davit(*FAST, "push", "-q", sparse)
+    for child in children(images):
+        to.fault("manifest", Error(403, "DENIED", "not by digest"), method="HEAD", digest=child)
+    to.requests.clear()
+    davit(*FAST, "push", "-q", sparse)
+    assert {r.ref for r in to.of("manifest", method="PUT")} == {"1.0"} | children(images)
+
+
+def test_all_platforms_are_all_or_nothing(davit, images, to):
+    ref = f"{to.host}/demo/multi:1.0"
+    with FaultyRegistry() as source:
+        source.add_image(images, "multi", "demo/multi:1.0")
+        davit("pull", "-q", "--platform", "linux/arm64", f"{source.host}/demo/multi:1.0")
+        davit("tag", f"{source.host}/demo/multi:1.0", ref)
+        failed = davit.fails(3, *FAST, "push", "--all-platforms", ref)
+        assert "linux/amd64" in failed.error and "pull it with all platforms" in failed.error
+        assert to.requests == []
+        davit("pull", "-q", "--all-platforms", f"{source.host}/demo/multi:1.0")
+    davit(*FAST, "push", "--all-platforms", ref)
+    assert all(("demo/multi", child) in to.manifests for child in children(images))
+    for other in ("--sparse", "--platform=linux/arm64"):
+        assert "exclude each other" in davit.fails(2, "push", "--all-platforms", other, ref).error
+
+
 # ---- the end of patience -------------------------------------------------------------------------
 
 
