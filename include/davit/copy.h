@@ -59,6 +59,7 @@ typedef struct davit_copy_result {
  *
  * From a registry to a registry nothing touches the disk; within one registry blobs are mounted. What the target has is not sent again.
  * The name at the target moves last: until then, and after any failure, it is what it was. An archive is there whole or not at all.
+ * An image of the store that is removed meanwhile is copied whole, unless the client opens its store for reading only.
  *
  * @param source   "docker://REF", "store:REF|ID", "oci:DIR[:NAME]", "oci:DIR@DIGEST", "oci-archive:FILE[:NAME]",
  *                 "docker-archive:FILE[:REF]", "dir:DIR"; without a transport a registry's reference

@@ -123,10 +123,8 @@ static int copy(dv_cli *cli, const values *v, char **arguments, davit_error **er
     int r = dv_cli_view(cli, err);
     if (r == 0)
         r = read_options(cli, v, &options, platforms, err);
-    bool from_store = is_store(arguments[0]), to_store = is_store(arguments[1]);
     if (r == 0)
-        r = dv_cli_client(cli, from_store || to_store,
-                          from_store && !to_store ? DAVIT_CLIENT_STORE_READ_ONLY : 0, err);
+        r = dv_cli_client(cli, is_store(arguments[0]) || is_store(arguments[1]), /* flags= */ 0, err);
     if (r == 0)
         r = davit_copy(cli->client, arguments[0], arguments[1], &options, &result, err);
     if (cli->view)

@@ -212,6 +212,13 @@ static int move_name(dv_copy *c, const dv_copy_plan *plan, const char *to_name, 
     return 0;
 }
 
+/* Whoever removes it meanwhile: it is copied whole. */
+static int hold(dv_copy *c, const davit_descriptor *root, davit_error **err)
+{
+    dv_source *s = c->source;
+    return s->ops->hold && !(c->options->flags & DAVIT_COPY_DRY_RUN) ? s->ops->hold(s, root, err) : 0;
+}
+
 int dv_copy_name(dv_copy *c, const char *from_name, const char *to_name, bool alone, davit_error **err)
 {
     DV_AUTO(dv_copy_plan) plan = DV_COPY_PLAN_INIT;
@@ -226,7 +233,9 @@ int dv_copy_name(dv_copy *c, const char *from_name, const char *to_name, bool al
         return there;
     c->result.source_digest = c->result.digest = root.digest;
     if (!is_done(c, there, &old, &root.digest)) {
-        r = make_plan(c, &root, /* whole= */ false, &plan, err);
+        r = hold(c, &root, err);
+        if (r == 0)
+            r = make_plan(c, &root, /* whole= */ false, &plan, err);
         if (r == 0)
             r = move_name(c, &plan, to_name, there, &old, alone, err);
         if (r < 0)

@@ -3,6 +3,7 @@
  */
 #include "distribution/save_private.h"
 
+#include "distribution/stored_image.h"
 #include "distribution/stored_tree.h"
 #include "oci/reference.h"
 #include "registry/client.h"
@@ -12,10 +13,8 @@
 #include "store/reference_store.h"
 #include "util/str.h"
 
-#include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
-#include <unistd.h>
 
 #define MESSAGE_MAX (16u << 10)
 #define NAMES_MAX 65536 /* references in one archive */
@@ -171,28 +170,6 @@ int dv_save_manifest(const dv_save *s, const davit_digest *digest, const char *m
 
 /* --- the store -------------------------------------------------------------------------------------------------------------------- */
 
-/* For reading; who may write takes a lease there. */
-static int open_store(dv_save *s, davit_error **err)
-{
-    const char *dir = s->client->store_dir;
-    DV_AUTOPTR(davit_error) why = NULL;
-    if (!dir)
-        return dv_error_set(err, DAVIT_EINVAL, "this client has no store");
-    bool writes = !(s->client->flags & DAVIT_CLIENT_STORE_READ_ONLY);
-    int r = dv_store_open(dir, writes ? 0 : DV_STORE_READ_ONLY, &s->store, &why);
-    bool forbidden = r == 0 && writes && faccessat(dv_store_dirfd(s->store), ".", W_OK, AT_EACCESS) < 0;
-    if (forbidden) {
-        dv_store_unref(s->store);
-        s->store = NULL;
-    }
-    if (forbidden || (r == DAVIT_ESTORE && writes)) {
-        davit_error_free(why);
-        why = NULL;
-        r = dv_store_open(dir, DV_STORE_READ_ONLY, &s->store, &why);
-    }
-    return r < 0 ? dv_error_move(err, &why, r) : 0;
-}
-
 static int add_contents(const dv_save *s, const dv_save_name *name, dv_content_graph *g, davit_error **err)
 {
     DV_AUTO(dv_image_rows) rows = {0};
@@ -215,13 +192,8 @@ static int lease_all(dv_save *s, davit_error **err)
         r = add_contents(s, &s->names[i], &g, err);
     if (r < 0)
         return r;
-    DV_AUTOFREE davit_digest *digests = dv_new_array(davit_digest, (size_t)g.digests.count + 1);
-    if (!digests)
-        return dv_error_oom(err);
-    for (uint32_t i = 0; i < g.digests.count; i++)
-        dv_digest_set_get(&g.digests, i, &digests[i]);
     r = dv_lease_open(s->store, &s->lease, err);
-    return r < 0 ? r : dv_lease_add(s->lease, digests, g.digests.count, err);
+    return r < 0 ? r : dv_content_graph_hold(&g, s->lease, err);
 }
 
 /* --- the whole ------------------------------------------------------------------------------------------------------------------- */
@@ -258,7 +230,7 @@ int davit_save(davit_client *client, const char *const *names, size_t count,
     s = {.client = client, .options = options ? options : &defaults, .write = write, .write_data = write_data};
     int r = check_options(s.options, count, err);
     if (r == 0)
-        r = open_store(&s, err);
+        r = dv_stored_image_open_store(client, &s.store, err);
     for (size_t i = 0; r == 0 && i < count; i++)
         r = resolve(&s, names[i], err);
     if (r == 0)

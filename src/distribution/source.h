@@ -28,6 +28,11 @@ typedef int (*dv_source_referrer_fn)(void *user, const davit_descriptor *referre
 typedef struct dv_source_ops {
     /* What a name is: NULL for the one that the place says. Asked as cheaply as it can be. media_type is a constant or "". DAVIT_ENOTFOUND. */
     int (*resolve)(dv_source *s, const char *name, davit_descriptor *out, davit_error **err);
+    /*
+     * From here on nobody takes away what is behind this root, until the close; called before anything is looked at. NULL: nothing is
+     * taken away there, or it cannot be helped.
+     */
+    int (*hold)(dv_source *s, const davit_descriptor *root, davit_error **err);
     /* The bytes of a manifest or index by digest, unchecked but for their number. DAVIT_ENOTFOUND. */
     int (*document)(dv_source *s, const davit_descriptor *desc, dv_buf *out, davit_error **err);
     /* 1: it has this blob; 0: not. NULL: that is learnt by asking for it. */

@@ -1,10 +1,11 @@
 /* distribution/source_store.c - what the local store has, by reference, by image id, or by a prefix of one. */
 #include "distribution/source.h"
 
-#include "distribution/xfer.h"
+#include "distribution/stored_image.h"
 #include "oci/manifest.h"
 #include "oci/media_type.h"
 #include "oci/reference.h"
+#include "store/content_graph.h"
 #include "store/content_store.h"
 #include "store/image_find.h"
 
@@ -13,12 +14,15 @@
 typedef struct store_source {
     dv_source source;
     dv_store *store;
+    dv_lease *lease; /* names what was asked to be held */
 } store_source;
 
 static void store_close(dv_source *s)
 {
-    dv_store_unref(((store_source *)s)->store);
-    free(s);
+    store_source *q = (store_source *)s;
+    dv_lease_release(q->lease);
+    dv_store_unref(q->store);
+    free(q);
 }
 
 static int by_reference(const store_source *s, const davit_reference *ref, const char *shown,
@@ -56,6 +60,20 @@ static int store_resolve(dv_source *source, const char *name, davit_descriptor *
         *out = (davit_descriptor){
             .media_type = "", .digest = rows.items[0].manifest, .size = DAVIT_SIZE_UNKNOWN};
     return r;
+}
+
+/* A store that nobody can write loses nothing. */
+static int store_hold(dv_source *source, const davit_descriptor *root, davit_error **err)
+{
+    store_source *s = (store_source *)source;
+    DV_AUTO(dv_content_graph) g = DV_CONTENT_GRAPH_INIT(s->store);
+    uint32_t node;
+    if (dv_store_is_read_only(s->store))
+        return 0;
+    int r = dv_content_graph_add_document(&g, &root->digest, root->media_type, &node, err);
+    if (r == 0 && !s->lease)
+        r = dv_lease_open(s->store, &s->lease, err);
+    return r < 0 ? r : dv_content_graph_hold(&g, s->lease, err);
 }
 
 static int store_document(dv_source *s, const davit_descriptor *desc, dv_buf *out, davit_error **err)
@@ -99,6 +117,7 @@ static int store_names(dv_source *source, dv_name_fn fn, void *user, davit_error
 
 static const dv_source_ops store_ops = {
     .resolve = store_resolve,
+    .hold = store_hold,
     .document = store_document,
     .has_blob = store_has_blob,
     .open_blob = store_open_blob,
@@ -108,15 +127,15 @@ static const dv_source_ops store_ops = {
 
 int dv_source_store_open(davit_client *c, const dv_place *place, dv_source **out, davit_error **err)
 {
-    dv_transfers *transfers = NULL;
-    int r = dv_transfers_get(c, &transfers, err);
+    DV_AUTOPTR(dv_store) store = NULL;
+    int r = dv_stored_image_open_store(c, &store, err);
     if (r < 0)
         return r;
     store_source *s = dv_new(store_source);
     if (!s)
         return dv_error_oom(err);
     s->source = (dv_source){.ops = &store_ops, .client = c, .place = place};
-    s->store = dv_store_ref(dv_transfers_store(transfers));
+    s->store = DV_STEAL(store);
     *out = &s->source;
     return 0;
 }

@@ -6,7 +6,9 @@
 #include "distribution/stored_layers.h"
 #include "store/content_store.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 DV_DEFINE_AUTOPTR(davit_image_list, davit_image_list_free)
 
@@ -14,11 +16,25 @@ int dv_stored_image_open_store(davit_client *client, dv_store **out, davit_error
 {
     const char *dir = client->store_dir;
     DV_AUTOPTR(davit_error) why = NULL;
-    unsigned flags = client->flags & DAVIT_CLIENT_STORE_READ_ONLY ? DV_STORE_READ_ONLY : 0;
-    int r = dv_store_open(dir, flags, out, &why);
-    if (r == DAVIT_ESTORE && !flags && dv_store_open(dir, DV_STORE_READ_ONLY, out, NULL) == 0)
-        return 0;
-    return r < 0 ? dv_error_move(err, &why, r) : 0;
+    DV_AUTOPTR(dv_store) store = NULL;
+    if (!dir)
+        return dv_error_set(err, DAVIT_EINVAL, "this client has no store");
+    bool writes = !(client->flags & DAVIT_CLIENT_STORE_READ_ONLY);
+    int r = dv_store_open(dir, writes ? 0 : DV_STORE_READ_ONLY, &store, &why);
+    bool forbidden = r == 0 && writes && faccessat(dv_store_dirfd(store), ".", W_OK, AT_EACCESS) < 0;
+    if (forbidden || (r == DAVIT_ESTORE && writes)) {
+        DV_AUTOPTR(dv_store) readable = NULL;
+        int again = dv_store_open(dir, DV_STORE_READ_ONLY, &readable, forbidden ? &why : NULL);
+        if (again == 0) {
+            *out = DV_STEAL(readable);
+            return 0;
+        }
+        r = forbidden ? again : r;
+    }
+    if (r < 0)
+        return dv_error_move(err, &why, r);
+    *out = DV_STEAL(store);
+    return 0;
 }
 
 int dv_stored_image_find(dv_store *store, const char *name, const davit_platform *platform,

@@ -14,7 +14,7 @@
 #include "registry/client.h"
 #include "store/store.h"
 
-/* The client's, for reading: one that cannot be written is fine. DAVIT_ENOTFOUND: there is none. */
+/* The client's, for reading: who may write takes a lease there, and one that cannot be written is fine. DAVIT_ENOTFOUND: there is none. */
 int dv_stored_image_open_store(davit_client *client, dv_store **out, davit_error **err);
 /* What a name or an id stands for. DAVIT_ENOTFOUND: nothing, which a registry may know; everything else is final. */
 int dv_stored_image_find(dv_store *store, const char *name, const davit_platform *platform,

@@ -243,3 +243,13 @@ int dv_content_graph_mark(const dv_content_graph *g, dv_content_marks *m, uint32
     free(stack.items);
     return r;
 }
+
+int dv_content_graph_hold(const dv_content_graph *g, dv_lease *lease, davit_error **err)
+{
+    DV_AUTOFREE davit_digest *digests = dv_new_array(davit_digest, (size_t)g->digests.count + 1);
+    if (!digests)
+        return dv_error_oom(err);
+    for (uint32_t i = 0; i < g->digests.count; i++)
+        dv_digest_set_get(&g->digests, i, &digests[i]);
+    return dv_lease_add(lease, digests, g->digests.count, err);
+}

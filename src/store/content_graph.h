@@ -55,6 +55,8 @@ int dv_content_graph_add_blob(dv_content_graph *g, const davit_digest *digest, u
  */
 int dv_content_graph_add_document(dv_content_graph *g, const davit_digest *digest, const char *media_type,
                                   uint32_t *out_node, davit_error **err);
+/* Name all that it has in a lease, which keeps it from then on: what a prune took before is missed where it is read. */
+int dv_content_graph_hold(const dv_content_graph *g, dv_lease *lease, davit_error **err);
 /* Look once more for documents that were absent or damaged: other processes may have fetched them meanwhile. */
 int dv_content_graph_refresh(dv_content_graph *g, davit_error **err);
 

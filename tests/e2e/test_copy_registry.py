@@ -8,7 +8,7 @@ import pytest
 
 from support import oci
 from support.davit import FAST, assert_rss
-from support.faults import Corrupt, Cut, CutUpload, Error, MountLies, Reset, StallBody, Truncate, Unavailable, Vanish
+from support.faults import Corrupt, Cut, CutUpload, Error, MountLies, Reset, SlowTake, StallBody, Truncate, Unavailable, Vanish
 from support.faulty_registry import Basic, FaultyRegistry
 from support.registry import DockerRegistry
 
@@ -332,3 +332,42 @@ def test_an_empty_target_directory_is_made_and_a_stale_one_swept(davit, small, o
     davit("copy", f"{open_registry.host}/demo/twice:1.0", f"oci:{tmp_path}/l:x")
     assert sorted(os.listdir(tmp_path / "l")) == ["blobs", "index.json", "oci-layout"]
     shutil.rmtree(tmp_path / "l")
+
+
+# ---- out of the store --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stored(davit, tmp_path):
+    """An image of five layers, in the store; its digest."""
+    layout = oci.Layout.create(tmp_path / "layout")
+    tars = [oci.tar_of({f"f{i}": oci.noise(f"held{i}", 300 << 10)}) for i in range(5)]
+    image = layout.add_image([(layout.add_blob(tar, oci.OCI_LAYER), oci.sha256(tar)) for tar in tars])
+    layout.tag("x", image)
+    davit("copy", "-q", f"oci:{layout.path}:x", "store:demo/app:1.0")
+    return image["digest"]
+
+
+def test_an_image_that_is_removed_meanwhile_is_copied_whole(davit, stored, target):
+    """A lease holds what is copied, whoever removes it."""
+    target.fault("upload", SlowTake(4e5), method="PUT")
+    running = davit.start("--max-concurrent-uploads", "1", "copy", "store:demo/app:1.0", f"{target.host}/demo/app:1.0")
+    target.wait_received(1)
+    davit("rmi", "demo/app:1.0")
+    davit("prune")
+    assert running.alive
+    target.faults.clear()
+    assert running.wait().code == 0
+    assert oci.sha256(target.manifests[("demo/app", "1.0")][0]) == stored
+    davit("prune")
+    assert davit.store.blobs() == set() and list((davit.store.path / "leases").iterdir()) == []
+
+
+def test_a_copy_of_what_is_not_there_makes_no_store(davit, target):
+    assert "no store" in davit.fails(3, "copy", "store:demo/app:1.0", f"{target.host}/demo/app:1.0").error
+    assert not davit.store.path.exists()
+
+
+def test_a_dry_run_leases_nothing(davit, stored, target):
+    davit("copy", "--dry-run", "store:demo/app:1.0", f"{target.host}/demo/app:1.0")
+    assert not any((davit.store.path / "leases").glob("*"))
