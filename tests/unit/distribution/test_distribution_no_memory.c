@@ -1,40 +1,13 @@
 /*
  * Unit test of distribution/pull_own.c and own_blob.c: each allocation on the calling thread fails once, and the pull ends well or
- * with a reason, leaves no reference that lies, and succeeds the next time. This program's allocations go through its own functions.
+ * with a reason, leaves no reference that lies, and succeeds the next time.
  */
+#include "../../support/failing_malloc.h"
 #include "own_test.h"
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *p, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *p, size_t size);
-
-static _Thread_local unsigned countdown; /* of this thread: 1 fails the next one, 0 none */
-static unsigned failed;
-
-static bool fails_now(void)
+static bool is_in_table(void)
 {
-    if (countdown == 0 || in_table || --countdown > 0)
-        return false;
-    failed++;
-    return true;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fails_now() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails_now() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *p, size_t size)
-{
-    return fails_now() ? NULL : __real_realloc(p, size);
+    return in_table > 0;
 }
 
 /* The one allocation without which nothing can go on: it aborts (net/loop.c). */
@@ -53,10 +26,9 @@ static int pull(fixture *f, own *o, unsigned n, davit_error **err)
     DV_AUTOPTR(davit_reference) ref = reference(f, ":1.0");
     davit_image_pull_config config = DAVIT_IMAGE_PULL_CONFIG_INIT;
     config.config = &o->config;
-    failed = 0;
-    countdown = n;
+    fail_allocation(n);
     int r = davit_distribution_pull(f->client, ref, &config, &o->content, NULL, err);
-    countdown = 0;
+    fail_allocation(0);
     return r;
 }
 
@@ -66,6 +38,7 @@ static void distribution_pull__any_allocation_may_fail(void **state)
     DV_AUTO(image) i = plain_image(2, 3);
     char tag[200];
     snprintf(tag, sizeof(tag), "%s/app:1.0", script_host(f->script));
+    spare_allocations_while(is_in_table);
     serve_image(f->script, &i, "1.0", (script_row){0});
     for (unsigned n = 1;; n++) {
         DV_AUTOPTR(own) o = own_new();
@@ -73,7 +46,7 @@ static void distribution_pull__any_allocation_may_fail(void **state)
         DV_AUTOPTR(davit_error) again = NULL;
         o->config.metadata = &o->metadata;
         int r = pull(f, o, n, &err);
-        if (failed == 0) {
+        if (!allocation_failed()) {
             assert_int_equal(r, 0);
             if (n < 50)
                 fail_msg("only %u allocations", n);

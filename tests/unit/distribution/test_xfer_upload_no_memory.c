@@ -1,45 +1,12 @@
 /*
- * Unit test of distribution/xfer_send.c: each allocation on the loop thread fails once, and the watch ends: well, or with a reason. This
- * program's allocations go through its own functions.
+ * Unit test of distribution/xfer_send.c: each allocation on the loop thread fails once, and the watch ends: well, or with a reason.
  */
+#include "../../support/failing_malloc.h"
 #include "pull_test.h"
 
 #include "distribution/xfer_upload.h"
 
 #define SIZE ((size_t)30 << 10)
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *p, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *p, size_t size);
-
-static _Thread_local unsigned countdown; /* of this thread: 1 fails the next one, 0 none */
-static atomic_uint failed;
-
-static bool fails(void)
-{
-    if (countdown == 0 || --countdown > 0)
-        return false;
-    atomic_fetch_add(&failed, 1);
-    return true;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *p, size_t size)
-{
-    return fails() ? NULL : __real_realloc(p, size);
-}
 
 /* A number for the loop thread, from here. */
 typedef struct order {
@@ -49,7 +16,7 @@ typedef struct order {
 
 static void run_order(dv_task *task)
 {
-    countdown = ((order *)task)->countdown;
+    fail_allocation(((order *)task)->countdown);
 }
 
 static void set_countdown(fixture *f, unsigned n)
@@ -108,7 +75,6 @@ static bool upload(fixture *f, const blob *b, unsigned n, dv_upload_state *out_s
                          .total = SIZE,
                          .source = &s.source,
                          .mount_from = "other"};
-    atomic_store(&failed, 0);
     set_countdown(f, n);
     assert_int_equal(dv_upload_watches_start(uploads, &w, 1, NULL), 0);
     while (e.state < DV_UP_EXISTS) {
@@ -123,7 +89,7 @@ static bool upload(fixture *f, const blob *b, unsigned n, dv_upload_state *out_s
     *out_state = e.state;
     dv_upload_watch_clear(&w);
     dv_queue_free(events);
-    return atomic_load(&failed) > 0;
+    return allocation_failed();
 }
 
 static void every_allocation(fixture *f, dv_upload_state usual)

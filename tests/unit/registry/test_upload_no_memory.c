@@ -1,45 +1,13 @@
 /*
  * Unit test of registry/v2_upload.c and what it calls: each allocation on the loop thread fails once, and the upload ends, with
- * DAVIT_ENOMEM or whole. This program's allocations go through its own functions.
+ * DAVIT_ENOMEM or whole.
  */
+#include "../../support/failing_malloc.h"
 #include "registry_test.h"
 
 #include "registry/v2_upload.h"
 
 #define SIZE (64u << 10)
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *p, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *p, size_t size);
-
-static _Thread_local unsigned countdown; /* of this thread: 1 fails the next one, 0 none */
-static unsigned failed;
-
-static bool fails(void)
-{
-    if (countdown == 0 || --countdown > 0)
-        return false;
-    failed++;
-    return true;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *p, size_t size)
-{
-    return fails() ? NULL : __real_realloc(p, size);
-}
 
 typedef struct sending {
     dv_task start;
@@ -57,7 +25,7 @@ typedef struct sending {
 static void on_done(void *user, int r, uint64_t size, davit_error *err)
 {
     sending *s = user;
-    countdown = 0;
+    fail_allocation(0);
     s->result = r;
     davit_error_free(err);
     dv_queue_push(s->queue, &s->done);
@@ -69,7 +37,7 @@ static void run_start(dv_task *task)
 {
     sending *s = (sending *)task;
     davit_error *err = NULL;
-    countdown = s->fail_at;
+    fail_allocation(s->fail_at);
     int r = dv_upload_start(s->registry,
                             &(dv_upload_spec){.digest = &s->digest,
                                               .size = s->body.body.size,
@@ -96,7 +64,8 @@ static void upload__every_allocation_fails_once(void **state)
     fixture *f = *state;
     DV_AUTOFREE char *bytes = calloc(1, SIZE);
     davit_digest digest;
-    unsigned n = 1, hit = 1, ended_well = 0;
+    unsigned n = 1, ended_well = 0;
+    bool hit = true;
     assert_non_null(bytes);
     assert_int_equal(davit_digest_of(DAVIT_SHA256, bytes, SIZE, &digest, NULL), 0);
     for (; hit && n < 5000; n = n < 60 ? n + 1 : n + 3) { /* the later ones are of a kind */
@@ -108,12 +77,11 @@ static void upload__every_allocation_fails_once(void **state)
         s.session = (dv_upload_session){.url = url, .at = 50};
         s.queue = dv_queue_new();
         dv_memory_body_init(&s.body, bytes, SIZE);
-        failed = 0;
         assert_int_equal(dv_loop_post(f->client->loop, &s.start, NULL), 0);
         if (!dv_queue_pop(s.queue, 20000))
             fail_msg("allocation %u: no end", n);
         dv_loop_barrier(f->client->loop);
-        hit = failed;
+        hit = allocation_failed();
         if (!hit)
             assert_int_equal(script_count(f->one, "PUT /w?digest=", NULL), 1); /* it came by all of them */
         if (s.result != 0 && (s.result != DAVIT_ENOMEM || !hit))

@@ -1,59 +1,10 @@
 /*
- * Failing the nth allocation of what cares for a store, for every n (STYLE 10): no memory or success, and nothing half done. SQLite and
- * jansson keep their own allocations. Removals run dry, so that every round finds the same store.
+ * Failing the nth allocation of what cares for a store, for every n (STYLE 10): no memory or success, and nothing half done. Removals run dry, so that every round finds the same store.
  */
+#include "../../support/failing_malloc.h"
 #include "image_test.h"
 
 #include "store/fsck.h"
-
-static bool armed, hit, all_behind;
-static long left, live;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *p, size_t size);
-void __real_free(void *p);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *p, size_t size);
-void __wrap_free(void *p);
-
-static bool fails(void)
-{
-    if (!armed)
-        return false;
-    if (hit)
-        return all_behind;
-    hit = left-- == 0;
-    return hit;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    void *p = fails() ? NULL : __real_malloc(size);
-    live += p != NULL;
-    return p;
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    void *p = fails() ? NULL : __real_calloc(count, size);
-    live += p != NULL;
-    return p;
-}
-
-void *__wrap_realloc(void *p, size_t size)
-{
-    void *grown = fails() ? NULL : __real_realloc(p, size);
-    live += grown && !p;
-    return grown;
-}
-
-void __wrap_free(void *p)
-{
-    live -= p != NULL;
-    __real_free(p);
-}
 
 typedef int case_fn(davit_store *s, davit_error **err);
 
@@ -99,28 +50,21 @@ static int check(davit_store *s, davit_error **err)
     return r;
 }
 
-/* With a store of its own, so that statements are prepared anew. False: the nth allocation was never reached. */
-static bool run_nth(const fixture *f, const char *name, case_fn *run, long n, bool forever)
+typedef struct care {
+    const fixture *f;
+    case_fn *run;
+} care;
+
+/* With a store of its own, so that statements are prepared anew. */
+static int open_and_run(void *user, davit_error **err)
 {
-    DV_AUTOPTR(davit_error) err = NULL;
+    const care *c = user;
     davit_store *s = NULL;
-    long before = live;
-    assert_int_equal(davit_store_open(f->path, 0, &s, NULL), 0);
-    hit = false;
-    all_behind = forever;
-    left = n;
-    armed = true;
-    int r = run(s, &err);
-    armed = false;
+    int r = davit_store_open(c->f->path, 0, &s, err);
+    if (r == 0)
+        r = c->run(s, err);
     davit_store_free(s);
-    if ((r != 0 && (!hit || r != DAVIT_ENOMEM)) || (r < 0) != (err != NULL))
-        fail_msg("%s: allocation %ld%s: %s: %s", name, n, forever ? " and all behind" : "",
-                 davit_code_name(r), davit_error_message(err));
-    davit_error_free(err);
-    err = NULL;
-    if (live != before)
-        fail_msg("%s: allocation %ld%s: %ld lost", name, n, forever ? " and all behind" : "", live - before);
-    return hit;
+    return r;
 }
 
 static void care__survives_any_failed_allocation(void **state)
@@ -143,15 +87,11 @@ static void care__survives_any_failed_allocation(void **state)
     put_text(f->store, "of nobody");
     assert_int_equal(davit_store_tag(outer(f), "multi:1", "same:1", 0, NULL), 0);
     assert_int_equal(davit_store_tag(outer(f), "a:1", "other:1", 0, NULL), 0);
+    unsigned wrong = 0;
     size_t blobs = count_files(f, "blobs/sha256");
     for (size_t i = 0; i < DV_COUNT(cases); i++)
-        for (int forever = 0; forever < 2; forever++) {
-            long n = 0;
-            while (run_nth(f, cases[i].name, cases[i].run, n, forever))
-                n++;
-            print_message("%s: %ld allocations\n", cases[i].name, n);
-            assert_true(n > 0);
-        }
+        wrong += fail_each_allocation(cases[i].name, open_and_run, &(care){f, cases[i].run}, 0);
+    assert_int_equal(wrong, 0);
     assert_int_equal(count_files(f, "blobs/sha256"), blobs);
     assert_int_equal(count_files(f, "leases"), 0);
 }

@@ -1,10 +1,5 @@
-/*
- * Failing the nth allocation, for every n: an error or success, nothing kept, nothing lost (STYLE 10).
- *
- * The linker sends every malloc() of our own libraries here; shared ones (jansson, OpenSSL) keep theirs. Each case is run
- * with its nth allocation failing alone, and with all from the nth on failing; live allocations are counted, so that a leak
- * shows without a sanitizer as well.
- */
+/* Failing the nth allocation, for every n: an error or success, nothing kept, nothing lost (STYLE 10; support/failing_malloc.h). */
+#include "../../support/failing_malloc.h"
 #include "davit/image_config.h"
 #include "davit/load.h"
 #include "davit/save.h"
@@ -53,103 +48,18 @@
 
 #include <cmocka.h>
 
-#define TRIES_MAX 20000 /* allocations of one case; more is a case that never ends */
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *p, size_t size);
-void __real_free(void *p);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *p, size_t size);
-void __wrap_free(void *p);
-
-static bool armed, hit, all_behind;
-static long left, live; /* allocations until one fails; given and not taken back */
-
-static bool fails(void)
-{
-    if (!armed)
-        return false;
-    if (hit)
-        return all_behind;
-    hit = left-- == 0;
-    return hit;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    void *p = fails() ? NULL : __real_malloc(size);
-    live += p != NULL;
-    return p;
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    void *p = fails() ? NULL : __real_calloc(count, size);
-    live += p != NULL;
-    return p;
-}
-
-void *__wrap_realloc(void *p, size_t size)
-{
-    void *grown = fails() ? NULL : __real_realloc(p, size);
-    live += grown && !p;
-    return grown;
-}
-
-void __wrap_free(void *p)
-{
-    live -= p != NULL;
-    __real_free(p);
-}
-
-/* A case: does its work, releases all of it, and says how the work ended. */
-typedef int case_fn(davit_error **err);
+typedef int case_fn(davit_error **err); /* as fallible_fn */
 
 static unsigned wrong; /* of the cases of one test: all of them are told */
 
-static void tell(const char *name, long n, bool forever, const char *what, const char *got)
+static int call(void *user, davit_error **err)
 {
-    print_error("%s: allocation %ld%s: %s%s\n", name, n, forever ? " and all behind" : "", what, got);
-    wrong++;
-}
-
-/* False: the nth allocation was never reached, so that was all. */
-static bool run_nth(const char *name, case_fn *run, int expected, long n, bool forever)
-{
-    davit_error *err = NULL;
-    char lost[24];
-    long before = live;
-    hit = false;
-    all_behind = forever;
-    left = n;
-    armed = true;
-    int r = run(&err);
-    armed = false;
-    int told = davit_error_code(err);
-    char message[200];
-    snprintf(message, sizeof(message), ": %.190s", davit_error_message(err));
-    davit_error_free(err);
-    snprintf(lost, sizeof(lost), "%ld", live - before);
-    if (live != before)
-        tell(name, n, forever, "lost ", lost);
-    if (r != expected && (!hit || r != DAVIT_ENOMEM))
-        tell(name, n, forever, davit_code_name(r), message);
-    if (r < 0 ? told != r && told != DAVIT_ENOMEM : told != 0)
-        tell(name, n, forever, "the error says ", davit_code_name(told));
-    return hit;
+    return (*(case_fn **)user)(err);
 }
 
 static void run_case(const char *name, case_fn *run, int expected)
 {
-    for (int forever = 0; forever < 2; forever++) {
-        long n = 0;
-        while (n < TRIES_MAX && run_nth(name, run, expected, n, forever))
-            n++;
-        if (n == 0 || n == TRIES_MAX)
-            tell(name, n, forever, "never, or for ever", "");
-    }
+    wrong += fail_each_allocation(name, call, &run, expected);
 }
 
 static void assert_nothing_wrong(void)
@@ -931,7 +841,7 @@ static void archive__survives_any_failure(void **state)
     run_case("flattened layers", flatten_layers, 0);
     assert_int_equal(chdir(before), 0);
     assert_int_equal(dv_remove_tree(AT_FDCWD, folder, NULL), 0);
-    __real_free(before); /* the C library's */
+    free(before);
     run_case("no compression", use_plain, 0);
     run_case("gzip", use_gzip, 0);
     run_case("zstd", use_zstd, 0);
@@ -1182,7 +1092,7 @@ static void image_archives__survive_any_failure(void **state)
     run_case("save as a layout", save_oci, 0);
     dv_buf_clear(&loaded_archive);
     assert_int_equal(dv_remove_tree(AT_FDCWD, folder, NULL), 0);
-    __real_free(before); /* the C library's */
+    free(before);
     assert_nothing_wrong();
 }
 
