@@ -361,6 +361,10 @@ int dv_db_open(dv_db *db, davit_error **err)
 
 /* --- transactions --------------------------------------------------------------------------------------------------- */
 
+static int prepare(dv_db *db, const char *sql, dv_rows **out, davit_error **err);
+
+static const char rollback[] = "ROLLBACK";
+
 static int begin_writing(dv_db *db, dv_db_mode mode, davit_error **err)
 {
     if (db->read_only)
@@ -372,7 +376,11 @@ static int begin_writing(dv_db *db, dv_db_mode mode, davit_error **err)
     if (r < 0)
         return r;
     db->synchronous = synchronous;
-    r = dv_db_run(db, "BEGIN IMMEDIATE", NULL, 0, err);
+    /* Prepared before there is anything to roll back: want of memory may be the reason, and an open transaction would take in what follows. */
+    dv_rows *prepared;
+    r = prepare(db, rollback, &prepared, err);
+    if (r == 0)
+        r = dv_db_run(db, "BEGIN IMMEDIATE", NULL, 0, err);
     if (r == 0) {
         db->in_transaction = true;
         db->doomed = false;
@@ -399,7 +407,7 @@ int dv_db_begin(dv_db *db, dv_db_mode mode, dv_db_tx *tx, davit_error **err)
 static void roll_back(dv_db *db)
 {
     if (!sqlite3_get_autocommit(db->sqlite))
-        dv_db_run(db, "ROLLBACK", NULL, 0, NULL);
+        dv_db_run(db, rollback, NULL, 0, NULL);
     db->in_transaction = false;
 }
 
