@@ -130,6 +130,7 @@ static int make_staged(registration *g, davit_error **err)
 static int make_chain(registration *g, davit_error **err)
 {
     const dv_unpack_options options = {
+        .root_name = g->store->path,
         .rootless = geteuid() != 0,
         .overlay = true,
         .lowers = g->lowers,

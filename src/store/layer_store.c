@@ -425,7 +425,11 @@ static int release(davit_layer *layer, davit_layer_list *list, dv_layer_doomed *
         return dv_error_set(err, DAVIT_EINVAL, "layer not retained");
     if (r == 1)
         r = remove_unneeded(l, chain, list, doomed, err);
-    return r < 0 ? r : dv_db_commit(&tx, err);
+    if (r == 0)
+        r = dv_db_commit(&tx, err);
+    if (r < 0)
+        dv_layer_doomed_undo(l->store, doomed);
+    return r;
 }
 
 int davit_layer_release(davit_layer *layer, davit_layer_list **out, davit_error **err)

@@ -69,6 +69,8 @@ typedef struct dv_layer_doomed {
 } dv_layer_doomed;
 /* Removes them. */
 void dv_layer_doomed_finish(dv_store *s, dv_layer_doomed *d);
+/* Gives those that were layers their names again, as their rows stay. Within the transaction that fails. */
+void dv_layer_doomed_undo(dv_store *s, dv_layer_doomed *d);
 void dv_layer_doomed_clear(dv_layer_doomed *d);
 DV_DEFINE_AUTO(dv_layer_doomed, dv_layer_doomed_clear)
 

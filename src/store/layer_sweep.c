@@ -99,6 +99,18 @@ void dv_layer_doomed_finish(dv_store *s, dv_layer_doomed *d)
     dv_layer_doomed_clear(d);
 }
 
+/* Where somebody was faster there is a layer by now, and this one is a leftover for the sweep. */
+void dv_layer_doomed_undo(dv_store *s, dv_layer_doomed *d)
+{
+    for (size_t i = 0; i < d->count; i++) {
+        char name[DV_LAYER_NAME_MAX];
+        snprintf(name, sizeof(name), FOLDER "%.*s", CHAIN_DIGITS, d->names[i] + strlen(FOLDER));
+        if (renameat(s->dirfd, d->names[i], s->dirfd, name) < 0)
+            dv_warn("%s in store %s: %s", d->names[i], s->path, strerror(errno));
+    }
+    dv_layer_doomed_clear(d);
+}
+
 int dv_layer_is_needed(dv_store *s, const davit_digest *chain, davit_error **err)
 {
     DV_AUTO(dv_db_tx) tx = DV_DB_TX_INIT;
@@ -331,6 +343,8 @@ int dv_layer_prune(dv_store *s, bool dry, dv_layer_sweep_result *out, davit_erro
         }
         if (r == 0)
             r = dv_db_commit(&tx, err);
+        if (r < 0)
+            dv_layer_doomed_undo(s, &doomed);
     }
     dv_layer_doomed_finish(s, &doomed);
     return r;
