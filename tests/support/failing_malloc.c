@@ -87,12 +87,17 @@ void spare_allocations_while(bool (*spared)(void))
     is_spared = spared;
 }
 
+long live_allocations(void)
+{
+    return atomic_load(&live);
+}
+
 static unsigned run_nth(const char *name, fallible_fn *run, void *user, int expected, long n, bool behind)
 {
     davit_error *err = NULL;
     unsigned wrong = 0;
     const char *forever = behind ? " and all behind" : "";
-    long before = atomic_load(&live);
+    long before = live_allocations();
     atomic_store(&hit, false);
     atomic_store(&all_behind, behind);
     atomic_store(&of_any, n);
@@ -107,7 +112,7 @@ static unsigned run_nth(const char *name, fallible_fn *run, void *user, int expe
         print_error("%s: allocation %ld%s: %s, and the error says %s\n", name, n, forever, davit_code_name(r),
                     davit_code_name(told));
     davit_error_free(err);
-    long lost = atomic_load(&live) - before;
+    long lost = live_allocations() - before;
     if (lost != 0 && ++wrong)
         print_error("%s: allocation %ld%s: %ld lost\n", name, n, forever, lost);
     return wrong;

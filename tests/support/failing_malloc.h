@@ -28,4 +28,7 @@ bool allocation_failed(void);
 /* Those that are made while this says so are spared, and do not count. */
 void spare_allocations_while(bool (*spared)(void));
 
+/* Given and not taken back, by all threads. */
+long live_allocations(void);
+
 #endif

@@ -7,7 +7,9 @@
 #include "davit/progress.h"
 #include "davit/reference.h"
 
+#include "archive/archive_file.h"
 #include "archive/oci_layout.h"
+#include "archive/oci_layout_merge.h"
 #include "archive/docker_archive.h"
 #include "archive/archive_names.h"
 #include "archive/compress.h"
@@ -957,6 +959,34 @@ static int use_layout_documents(davit_error **err)
     return r;
 }
 
+static int merge_layout_index(davit_error **err)
+{
+    static const char text[] =
+        "{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"text/odd\",\"digest\":\"" DIGEST
+        "\",\"size\":7,\"annotations\":{\"org.opencontainers.image.ref.name\":\"a\"}}],\"of\":\"others\"}";
+    const dv_oci_layout_entry add = {
+        .descriptor = {.media_type = "c/d", .digest = {.algorithm = DAVIT_SHA256, .text = DIGEST}, .size = 8},
+        .ref_name = "b"};
+    DV_AUTO(dv_buf) out = DV_BUF_INIT(1u << 20);
+    return dv_oci_layout_index_merge(text, sizeof(text) - 1, &add, &out, err);
+}
+
+static char archive_path[64];
+
+/* Where things lie in a file, after one pass; a compressed one is inflated first. */
+static int read_archive_file(davit_error **err)
+{
+    DV_AUTOPTR(dv_archive_file) f = NULL;
+    DV_AUTO(dv_buf) manifest = DV_BUF_INIT(4096);
+    dv_archive_range range;
+    int r = dv_archive_file_open(archive_path, NULL, NULL, &f, err);
+    if (r == 0)
+        r = dv_archive_file_find(f, "l/2", &range, err);
+    if (r == 1)
+        r = range.size == 100 ? 0 : DAVIT_EINVAL;
+    return r < 0 ? r : dv_archive_file_read(f, "manifest.json", 4096, &manifest, err);
+}
+
 static int use_archive_names(davit_error **err)
 {
     DV_AUTOPTR(dv_archive_names) names = dv_archive_names_new(free);
@@ -1019,6 +1049,21 @@ static void make_archive(void)
     put_file(&s.sink, "c", config.data, config.size);
     put_file(&s.sink, "manifest.json", manifest, sizeof(manifest) - 1);
     assert_int_equal(dv_tar_write_end(&s.sink, NULL), 0);
+}
+
+static void write_archive(const char *folder, dv_compression kind)
+{
+    DV_AUTO(dv_buf) packed = DV_BUF_INIT(1u << 20);
+    archive_sink to = {.sink = {.write = keep_bytes, .finish = drop_finish}, .to = &packed};
+    DV_AUTOPTR(dv_deflate) deflate = NULL;
+    assert_int_equal(dv_deflate_new(kind, 0, &to.sink, &deflate, NULL), 0);
+    assert_int_equal(dv_sink_write(dv_deflate_sink(deflate), loaded_archive.data, loaded_archive.size, NULL),
+                     0);
+    assert_int_equal(dv_sink_finish(dv_deflate_sink(deflate), NULL), 0);
+    snprintf(archive_path, sizeof(archive_path), "%s/archive", folder);
+    int fd = open(archive_path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_int_equal(write(fd, packed.data, packed.size), packed.size);
+    close(fd);
 }
 
 static int read_archive(void *bytes, size_t size, size_t *out_size, void *user_data)
@@ -1086,6 +1131,11 @@ static void image_archives__survive_any_failure(void **state)
     run_case("docker documents to write", write_docker_documents, 0);
     run_case("layout documents", use_layout_documents, 0);
     run_case("names of an archive", use_archive_names, 0);
+    run_case("layout's index, merged", merge_layout_index, 0);
+    write_archive(folder, DV_COMPRESSION_NONE);
+    run_case("archive file", read_archive_file, 0);
+    write_archive(folder, DV_COMPRESSION_GZIP);
+    run_case("compressed archive file", read_archive_file, 0);
     run_case("load", load_archive, 0);
     assert_int_equal(load_archive(NULL), 0);
     run_case("save", save_docker, 0);
