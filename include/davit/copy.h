@@ -57,8 +57,10 @@ typedef struct davit_copy_result {
 /**
  * Copy what a name is, an index whole, keeping bytes and digests.
  *
- * From a registry to a registry nothing touches the disk; within one registry blobs are mounted. What the target has is not sent again.
+ * From a registry to a registry no image touches the disk; within one registry blobs are mounted. What the target has is not sent again.
  * The name at the target moves last: until then, and after any failure, it is what it was. An archive is there whole or not at all.
+ * Killed, the next copy into a registry goes on within a layer that was on its way, if the registry kept it, and if the client has a store
+ * that exists and can be written, where this is remembered; none is made for it.
  * An image of the store that is removed meanwhile is copied whole, unless the client opens its store for reading only.
  *
  * @param source   "docker://REF", "store:REF|ID", "oci:DIR[:NAME]", "oci:DIR@DIGEST", "oci-archive:FILE[:NAME]",

@@ -20,6 +20,13 @@ static bool is_store(const char *text)
     return dv_str_starts(text, "store:");
 }
 
+/* Where there is one, uploads are journalled in it. Who has no place for a store copies without. */
+static bool wants_store(dv_cli *cli, char **arguments)
+{
+    const char *unused;
+    return is_store(arguments[0]) || is_store(arguments[1]) || dv_cli_store_dir(cli, &unused, NULL) == 0;
+}
+
 /* "P,P" and several options alike. */
 static int parse_platforms(dv_cli *cli, const values *v, davit_platform *out, size_t *out_count,
                            davit_error **err)
@@ -124,7 +131,7 @@ static int copy(dv_cli *cli, const values *v, char **arguments, davit_error **er
     if (r == 0)
         r = read_options(cli, v, &options, platforms, err);
     if (r == 0)
-        r = dv_cli_client(cli, is_store(arguments[0]) || is_store(arguments[1]), /* flags= */ 0, err);
+        r = dv_cli_client(cli, wants_store(cli, arguments), /* flags= */ 0, err);
     if (r == 0)
         r = davit_copy(cli->client, arguments[0], arguments[1], &options, &result, err);
     if (cli->view)

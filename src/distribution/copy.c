@@ -358,6 +358,7 @@ static void copy_clear(dv_copy *c)
 {
     dv_source_close(c->source);
     dv_target_close(c->target);
+    dv_store_unref(c->journal);
     dv_place_clear(&c->from);
     dv_place_clear(&c->to);
 }

@@ -9,6 +9,7 @@
 
 #include "distribution/source.h"
 #include "distribution/target.h"
+#include "store/store.h"
 
 typedef struct dv_copy {
     davit_client *client;
@@ -16,6 +17,8 @@ typedef struct dv_copy {
     dv_place from, to;
     dv_source *source;
     dv_target *target;
+    dv_store *journal; /* of uploads; NULL: none is kept, or nobody asked yet */
+    bool journal_asked;
     bool same_registry;   /* blobs can be mounted */
     bool same_repository; /* and here they are there already */
     davit_copy_result result;

@@ -229,6 +229,7 @@ static void watch_blob(sending *s, dv_registry *reg, const char *repository, siz
         .total = b->descriptor.size,
         .source = &s->sources[n].source,
         .store = p->store,
+        .journal = p->store,
         .hmac_key = reg->hmac_key,
         .has_auth_info = reg->has_auth_info,
         .no_mount = how == DV_PUSH_MISSING,

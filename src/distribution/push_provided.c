@@ -154,6 +154,7 @@ static int watch_layer(provided *p, dv_registry *reg, const char *repository, la
         .total = layer->size_bytes,
         .source = &l->sources[i].source,
         .store = p->provider->metadata,
+        .journal = p->provider->metadata,
         .table = p->provider->table,
         .hmac_key = reg->hmac_key,
         .has_auth_info = reg->has_auth_info,

@@ -63,10 +63,15 @@ static int on_answer(void *user, dv_range_answer answer, uint64_t length, davit_
                         b->blob->digest.text, length, expected);
 }
 
-/* What comes for the first time, in order; at the end it must be the blob. */
+/*
+ * What comes for the first time, in order; at the end it must be the blob. Of a body that was begun within, whose first bytes the reader has
+ * from elsewhere, nothing can be said: what those and these are together is for the registry that gets them to judge, by the digest.
+ */
 static int check(dv_registry_body *b, const void *bytes, size_t size, davit_error **err)
 {
     davit_digest got;
+    if (b->at > b->hashed) /* behind what an earlier run sent */
+        return 0;
     uint64_t known = b->hashed - b->at;
     if (known >= size)
         return 0;
@@ -203,7 +208,7 @@ static int on_seek(void *user, uint64_t offset, davit_error **err)
     (void)err;
     b->at = offset;
     b->stale = b->get != NULL;
-    if (!b->over)
+    if (b->begun && !b->over)
         start_later(b, 0);
     return 0;
 }
@@ -235,9 +240,6 @@ static int body_seek(dv_body *body, uint64_t offset, davit_error **err)
     dv_registry_body *b = (dv_registry_body *)body;
     if (offset > b->blob->size)
         return dv_error_set(err, DAVIT_EINVAL, "there is nothing behind the end");
-    if (offset >
-        b->hashed) /* an upload of an earlier run goes on: what comes is checked from the blob's beginning */
-        return dv_error_set(err, DAVIT_EUNSUPPORTED, "what comes before was not checked");
     return dv_body_seek(dv_pipe_body_body(b->pipe), offset, err);
 }
 

@@ -2,7 +2,7 @@
  * distribution/registry_body.h - a blob of one registry as the body of a request to another: nothing of it is kept but what is between the two.
  *
  * The reader paces the download (net/pipe_body.h). A download that is cut goes on by Range; a reader that must send something again gets it
- * again. The last bytes are held back until size and digest are right.
+ * again. The last bytes are held back until size and digest are right, unless the reader began within the blob: then it has to see to that.
  */
 #ifndef DV_DISTRIBUTION_REGISTRY_BODY_H
 #define DV_DISTRIBUTION_REGISTRY_BODY_H

@@ -33,6 +33,7 @@ struct dv_send {
     dv_strand *strand;
     /* Own copies, for the workers: */
     dv_store *store;                   /* NULL: nothing is remembered */
+    dv_store *journal;                 /* NULL: sessions are not */
     const davit_metadata_store *table; /* then perhaps here */
     char *repository, *key;
     davit_digest digest; /* algorithm NONE until it is known */
@@ -99,6 +100,7 @@ static void send_free(dv_send *s)
     davit_error_free(s->job_err);
     dv_strand_free(s->strand);
     dv_store_unref(s->store);
+    dv_store_unref(s->journal);
     free(s->asked);
     free(s->mounted_from);
     free(s->repository);
@@ -172,7 +174,7 @@ static void run_nothing(dv_work *work)
 /* Large blobs only: a small one is sent anew as quickly. */
 static bool is_journalled(const dv_send *s)
 {
-    return s->store && s->digest_was_known && s->leader->size != DAVIT_SIZE_UNKNOWN &&
+    return s->journal && s->digest_was_known && s->leader->size != DAVIT_SIZE_UNKNOWN &&
            s->leader->size > DV_UPLOAD_WHOLE_MAX;
 }
 
@@ -182,18 +184,12 @@ static bool remembers(const dv_send *s)
     return s->store || (s->table && s->diff_id.algorithm != DAVIT_DIGEST_NONE);
 }
 
-/* Threads: worker. All of it is a cache: without it there is more to send. */
-static int read_store(dv_send *s, davit_error **err)
+/* Threads: worker. */
+static int read_journal(dv_send *s, davit_error **err)
 {
-    if (!s->store)
-        return dv_own_metadata_by_diff_id(s->table, &s->diff_id, &s->known, err);
-    int r = s->digest_was_known ? dv_metadata_by_blob(s->store, &s->digest, &s->known, err)
-                                : dv_metadata_by_diff_id(s->store, &s->diff_id, &s->known, err);
-    if (r < 0 || !is_journalled(s))
-        return r;
     DV_AUTOPTR(davit_error) why = NULL;
     dv_stored_upload stored = DV_STORED_UPLOAD_INIT;
-    r = dv_upload_session_get(s->store, s->repository, &s->digest, &stored, &why);
+    int r = dv_upload_session_get(s->journal, s->repository, &s->digest, &stored, &why);
     if (r < 0)
         return r == DAVIT_ENOTFOUND ? 0 : dv_error_move(err, &why, r);
     s->session = (dv_upload_session){.url = stored.url, .at = stored.sent};
@@ -201,12 +197,24 @@ static int read_store(dv_send *s, davit_error **err)
     return 0;
 }
 
+/* Threads: worker. All of it is a cache: without it there is more to send. */
+static int read_store(dv_send *s, davit_error **err)
+{
+    int r = 0;
+    if (remembers(s) && !s->store)
+        r = dv_own_metadata_by_diff_id(s->table, &s->diff_id, &s->known, err);
+    else if (s->store)
+        r = s->digest_was_known ? dv_metadata_by_blob(s->store, &s->digest, &s->known, err)
+                                : dv_metadata_by_diff_id(s->store, &s->diff_id, &s->known, err);
+    return r < 0 || !is_journalled(s) ? r : read_journal(s, err);
+}
+
 /* Threads: worker. */
 static void run_prepare(dv_work *work)
 {
     dv_send *s = of_job(work);
     DV_AUTOPTR(davit_error) why = NULL;
-    if (remembers(s) && read_store(s, &why) < 0)
+    if (read_store(s, &why) < 0)
         dv_log(DAVIT_LOG_WARNING, "what is known of %s cannot be read: %s",
                s->digest_was_known ? s->digest.text : s->diff_id.text, davit_error_message(why));
     if (s->digest_was_known) /* it is known, and might be there: push.md 6 for an entry without repository */
@@ -249,7 +257,7 @@ static void run_record(dv_work *work)
     if (remembers(s) && s->done_well && s->news)
         s->job_result = add_entry(s, &s->job_err);
     if (is_journalled(s) && s->done_well)
-        dv_upload_session_delete(s->store, s->repository, &s->digest, NULL);
+        dv_upload_session_delete(s->journal, s->repository, &s->digest, NULL);
     if (s->useless_session.url)
         dv_upload_discard(s->leader->registry, &s->useless_session, NULL);
     post_done(s);
@@ -531,7 +539,7 @@ static void on_session(void *user, const dv_upload_session *session)
     if (!j)
         return;
     *j = (journal_write){.work.run = run_journal,
-                         .store = dv_store_ref(s->store),
+                         .store = dv_store_ref(s->journal),
                          .repository = dv_strdup(s->repository),
                          .url = dv_strdup(session->url),
                          .digest = s->digest,
@@ -670,6 +678,7 @@ int dv_send_start(dv_upload_xfer *x, dv_send **out, davit_error **err)
     s->leader = x->leader;
     s->client = x->manager->client;
     s->store = w->store ? dv_store_ref(w->store) : NULL;
+    s->journal = w->journal ? dv_store_ref(w->journal) : NULL;
     s->table = w->table;
     s->digest = w->digest;
     s->diff_id = w->diff_id;

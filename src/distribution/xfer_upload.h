@@ -71,7 +71,8 @@ struct dv_upload_watch {
     uint64_t size;          /* of the blob, or DAVIT_SIZE_UNKNOWN */
     uint64_t total;         /* of the progress */
     const dv_blob_source *source;
-    dv_store *store; /* what it remembers is used and kept up, and sessions are journalled; NULL: nothing is */
+    dv_store *store; /* what it remembers of blobs is used and kept up; NULL: nothing is */
+    dv_store *journal; /* of the sessions of large blobs: one that was cut short is gone on with; NULL: none is */
     const struct davit_metadata_store *table; /* in its place, without sessions; called by workers; NULL */
     const char *mount_from; /* a path in the same registry that has the blob for sure, tried first; NULL */
     const char *hmac_key;   /* of the credentials (auth/hmac_key.h); NULL: "" */

@@ -1,6 +1,7 @@
 """davit copy between registries: streamed, mounted, resumed; what is sent, to whom, and what faults leave behind."""
 import json
 import os
+import random
 import shutil
 import subprocess
 
@@ -13,6 +14,8 @@ from support.faulty_registry import Basic, FaultyRegistry
 from support.registry import DockerRegistry
 
 from conftest import USERS, serve
+
+MIB = 1 << 20
 
 
 def skopeo(*args):
@@ -313,6 +316,13 @@ def test_referrers_and_their_tags_come_along(davit, signed, target, tmp_path, ap
 # ---- memory --------------------------------------------------------------------------------------------
 
 
+def test_memory_with_a_journal(davit, small, journal, open_registry, other_registry):
+    open_registry.push(small, "large", "copy/large:1.0")
+    result = davit.measured("copy", f"{open_registry.host}/copy/large:1.0", f"{other_registry.host}/copy/journal:1.0")
+    assert result.code == 0, str(result)
+    assert_rss(result, 16)
+
+
 def test_memory_between_registries(davit, small, open_registry, other_registry, tmp_path):
     open_registry.push(small, "large", "copy/large:1.0")
     result = davit.measured("copy", f"{open_registry.host}/copy/large:1.0", f"{other_registry.host}/copy/large:1.0")
@@ -332,6 +342,112 @@ def test_an_empty_target_directory_is_made_and_a_stale_one_swept(davit, small, o
     davit("copy", f"{open_registry.host}/demo/twice:1.0", f"oci:{tmp_path}/l:x")
     assert sorted(os.listdir(tmp_path / "l")) == ["blobs", "index.json", "oci-layout"]
     shutil.rmtree(tmp_path / "l")
+
+
+# ---- killed ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def journal(davit, small):
+    """A store, which a copy needs for nothing else."""
+    davit("copy", "-q", f"oci:{small.path}:web", "store:demo/web:1.0")
+    return davit.store
+
+
+def kill_at(target, run, point):
+    """kill -9 when so many bytes of uploads were taken; whether it hit a running copy."""
+    with target.changed:
+        while target.upload_bytes < point and run.alive:
+            target.changed.wait(0.01)
+    hit = run.alive
+    run.kill()
+    target.wait(lambda: all(r.ended for r in target.requests))
+    return hit
+
+
+@pytest.mark.parametrize("place", ["registry", "layout"])
+def test_kill_9_at_20_points_sends_less_than_a_mib_again(davit, small, journal, place):
+    rng, kills, rounds = random.Random(20240613), 0, 0
+    while kills < 20:
+        rounds += 1
+        assert rounds < 30, f"only {kills} kills hit a running copy"
+        with FaultyRegistry() as source, FaultyRegistry() as target:
+            target.separate = True
+            serve(source, small, "large")
+            names = (source.ref if place == "registry" else f"oci:{small.path}:large"), f"{target.host}/in/large:1.0"
+            target.fault("upload", SlowTake(150e6), method="PATCH")
+            size, hits = source.image.sizes[source.layer], 0
+            for point in sorted(rng.randrange(0, size) for _ in range(6)):
+                hits += kill_at(target, davit.start(*FAST, "copy", "-q", *names), point)
+            target.faults.clear()
+            davit(*FAST, "copy", *names)
+            arrived(target, source.image, "in/large")
+            again = target.received(source.layer) - size
+            assert again < max(hits, 1) * MIB, f"{again} bytes sent again after {hits} kills"
+            if place == "registry":         # nor is it fetched again from its beginning
+                assert source.gets(source.layer)[-1].range[0] > 0
+            kills += hits
+
+
+def test_what_was_begun_wrong_is_begun_anew(davit, small, journal, target):
+    """The first bytes are the earlier run's: that they are others' shows at the end, and costs one restart."""
+    with FaultyRegistry() as source:
+        serve(source, small, "large")
+        names = source.ref, f"{target.host}/in/large:1.0"
+        source.fault("blob", Corrupt(), digest=source.layer)
+        target.fault("upload", SlowTake(100e6), method="PATCH")
+        assert kill_at(target, davit.start(*FAST, "copy", *names), 20 * MIB)
+        source.clear()
+        target.clear()
+        davit(*FAST, "copy", *names)
+        arrived(target, source.image, "in/large")
+        assert [r.range and r.range[0] > 0 for r in source.gets(source.layer)] == [True, None]
+        assert {r.status for r in target.of("upload", method="PUT")} >= {400, 201}
+
+
+def test_a_source_that_changed_its_bytes_since_is_found_out(davit, small, journal, target):
+    with FaultyRegistry() as source:
+        serve(source, small, "large")
+        names = source.ref, f"{target.host}/in/large:1.0"
+        target.fault("upload", SlowTake(100e6), method="PATCH")
+        assert kill_at(target, davit.start(*FAST, "copy", *names), 20 * MIB)
+        target.faults.clear()
+        source.fault("blob", Corrupt(), digest=source.layer)
+        failed = davit.fails(5, *FAST, "copy", *names)
+        assert "verification failed" in failed.error
+        assert source.layer not in target.blobs and not target.manifests
+
+
+def test_without_a_store_none_is_made_and_the_blob_starts_over(davit, small, target):
+    with FaultyRegistry() as source:
+        serve(source, small, "large")
+        names = source.ref, f"{target.host}/in/large:1.0"
+        target.fault("upload", SlowTake(100e6), method="PATCH")
+        assert kill_at(target, davit.start(*FAST, "copy", *names), 20 * MIB)
+        target.faults.clear()
+        davit(*FAST, "copy", *names)
+        arrived(target, source.image, "in/large")
+        assert not davit.store.path.exists()
+        nowhere = {"env": {"DAVIT_STORE": "", "XDG_DATA_HOME": "", "HOME": ""}}
+        davit(*FAST, "copy", source.ref, f"{target.host}/in/large:2.0", **nowhere)
+
+
+@pytest.mark.parametrize("harm", ["damaged", "newer", "read only"])
+def test_a_store_that_cannot_be_used_is_in_nobodys_way(davit, small, journal, target, harm):
+    if harm == "damaged":
+        for path in journal.path.glob("davit.db*"):
+            path.write_bytes(b"no database")
+    elif harm == "newer":
+        (journal.path / "lock").write_text("davit-store 99\n")
+    else:
+        for path in [*journal.path.rglob("*"), journal.path]:
+            path.chmod(0o555 if path.is_dir() else 0o444)
+    try:
+        result = davit(*FAST, "copy", f"oci:{small.path}:large", f"{target.host}/in/large:1.0")
+    finally:
+        journal.path.chmod(0o755)
+    arrived(target, small.image("large"), "in/large")
+    assert not any("store" in line for line in result.messages)
 
 
 # ---- out of the store --------------------------------------------------------------------------------

@@ -366,7 +366,7 @@ static void xfer_upload__what_is_there_after_all_ends_the_old_session(void **sta
     add(f, (script_row){.request = "HEAD", .headers = length});
     add(f, (script_row){.request = SESSION, .status = 204});
     DV_AUTOPTR(pusher) p = pusher_new(f);
-    pusher_start(p, &b, 1, &(dv_upload_watch){.store = store});
+    pusher_start(p, &b, 1, &(dv_upload_watch){.journal = store});
     assert_ends(p, DV_UP_EXISTS);
     assert_int_equal(script_count(f->script, SESSION, NULL), 1);
     assert_int_equal(dv_upload_session_get(store, "example.com/app", &b.descriptor.digest, &stored, NULL),
