@@ -10,6 +10,7 @@
 #define DAVIT_TRANSPORT_H
 
 #include <davit/client.h>
+#include <davit/image_config.h>
 #include <davit/manifest.h>
 
 DAVIT_BEGIN_DECLS
@@ -43,6 +44,24 @@ DAVIT_API int davit_transport_get_manifest(davit_client *client, const char *pla
 DAVIT_API int davit_transport_get_config_bytes(davit_client *client, const char *place,
                                                const davit_platform *platform, void **out_bytes,
                                                size_t *out_size, davit_error **err);
+
+/**
+ * The image that a place stands for: what the name is, the manifest for a platform, and its config, all verified. Layers are not looked at.
+ *
+ * @param platform      of an index; NULL: the host's
+ * @param out_target    NULL, or set on success: what the name is, an index whole; free with davit_manifest_free()
+ * @param out_manifest  set on success, to the same where the name is no index; free with davit_manifest_free()
+ * @param out_config    set on success; free with davit_image_config_free()
+ *
+ * Limits:  DAVIT_MANIFEST_MAX, DAVIT_IMAGE_CONFIG_MAX
+ * Errors:  DAVIT_EPLATFORM, DAVIT_EFORMAT (also: the config is no image's), what a place fails with
+ * Threads: any; blocks
+ * Spec:    store.md 10, 11; registry-v2.md 4, 5
+ */
+DAVIT_API int davit_transport_get_image(davit_client *client, const char *place,
+                                        const davit_platform *platform, davit_manifest **out_target,
+                                        davit_manifest **out_manifest, davit_image_config **out_config,
+                                        davit_error **err);
 
 DAVIT_END_DECLS
 

@@ -9,6 +9,7 @@
 #include "cli/image_arg.h"
 #include "cli/image_json.h"
 #include "cli/table.h"
+#include "davit/transport.h"
 #include "util/clock.h"
 #include "util/str.h"
 
@@ -25,7 +26,10 @@ typedef struct values {
 } values;
 
 typedef struct history {
-    const davit_image *image;
+    const davit_image *image; /* in the store; NULL: it is elsewhere */
+    davit_image_list *list;   /* which holds it */
+    davit_image_config *config;
+    davit_manifest *manifest;
     const davit_history_entry *entries;
     size_t entry_count;
     uint64_t *sizes; /* by entry; then those of the layers without one */
@@ -35,6 +39,9 @@ typedef struct history {
 static void history_clear(history *h)
 {
     free(h->sizes);
+    davit_manifest_free(h->manifest);
+    davit_image_config_free(h->config);
+    davit_image_list_free(h->list);
 }
 DV_DEFINE_AUTO(history, history_clear)
 
@@ -51,10 +58,10 @@ static int64_t created_s(const davit_history_entry *entry)
     return dv_time_parse_rfc3339(entry->created, &seconds) == 0 ? seconds : 0;
 }
 
-static int pair_sizes(history *h, const davit_manifest *manifest, davit_error **err)
+static int pair_sizes(history *h, davit_error **err)
 {
     size_t layer_count, layer = 0;
-    const davit_descriptor *layers = davit_manifest_layers(manifest, &layer_count);
+    const davit_descriptor *layers = davit_manifest_layers(h->manifest, &layer_count);
     h->sizes = dv_new_array(uint64_t, h->entry_count + layer_count + 1);
     if (!h->sizes)
         return dv_error_oom(err);
@@ -100,10 +107,11 @@ static void add_row(dv_table *t, const history *h, size_t i, const values *v, bo
     char id[DAVIT_DIGEST_TEXT_MAX] = MISSING, created[32] = "N/A", size[32];
     const davit_history_entry *entry = entry_at(h, i);
     DV_AUTO(dv_buf) created_by = DV_BUF_INIT(DAVIT_IMAGE_CONFIG_MAX);
+    const davit_digest *image_id = davit_image_config_id(h->config);
     if (i == h->count - 1 && v->no_trunc)
-        snprintf(id, sizeof(id), "%s", h->image->config.text);
+        snprintf(id, sizeof(id), "%s", image_id->text);
     else if (i == h->count - 1)
-        snprintf(id, sizeof(id), "%.*s", SHORT_ID, davit_digest_hex(&h->image->config));
+        snprintf(id, sizeof(id), "%.*s", SHORT_ID, davit_digest_hex(image_id));
     dv_table_add(t, id);
     if (quiet)
         return;
@@ -134,8 +142,8 @@ static int print_table(dv_cli *cli, const values *v, const history *h, davit_err
 
 static bool set_tags(dv_json *to, const davit_image *image)
 {
-    dv_json *list = image->tag_count ? dv_json_array_new() : NULL;
-    if (image->tag_count == 0)
+    dv_json *list = image && image->tag_count ? dv_json_array_new() : NULL;
+    if (!image || image->tag_count == 0)
         return dv_json_set_null(to, "Tags");
     for (size_t i = 0; list && i < image->tag_count; i++) {
         DV_AUTOPTR(davit_reference) ref = NULL;
@@ -153,7 +161,7 @@ static dv_json *row_json(const history *h, size_t i)
     const davit_history_entry *entry = entry_at(h, i);
     bool newest = i == h->count - 1;
     dv_json *o = dv_json_object_new();
-    if (o && dv_json_set_string(o, "Id", newest ? h->image->config.text : MISSING) &&
+    if (o && dv_json_set_string(o, "Id", newest ? davit_image_config_id(h->config)->text : MISSING) &&
         dv_json_set_integer(o, "Created", created_s(entry)) &&
         dv_json_set_string(o, "CreatedBy", entry->created_by) &&
         (newest ? set_tags(o, h->image) : dv_json_set_null(o, "Tags")) &&
@@ -173,27 +181,40 @@ static int print_json(dv_cli *cli, const history *h, davit_error **err)
     return ok ? dv_output_json(&cli->out, array, err) : dv_error_oom(err);
 }
 
+/* --- where from ---------------------------------------------------------------------------------------------------- */
+
+static int find_stored(dv_cli *cli, const char *name, const davit_platform *platform, history *h,
+                       davit_error **err)
+{
+    int r = dv_store_find_one(cli, name, platform, &h->list, err);
+    if (r < 0)
+        return r;
+    h->image = davit_image_list_at(h->list, 0);
+    r = davit_store_get_config(cli->store, &h->image->config, &h->config, err);
+    return r < 0 ? r : davit_store_get_manifest(cli->store, &h->image->manifest, &h->manifest, err);
+}
+
+static int find_elsewhere(dv_cli *cli, const char *place, const davit_platform *platform, history *h,
+                          davit_error **err)
+{
+    int r = dv_cli_client(cli, /* with_store= */ false, /* flags= */ 0, err);
+    return r < 0 ? r
+                 : davit_transport_get_image(cli->client, place, platform, /* out_target= */ NULL,
+                                             &h->manifest, &h->config, err);
+}
+
 static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_error **err)
 {
     const values *v = flags;
-    const char *name;
-    DV_AUTOPTR(davit_image_list) list = NULL;
-    DV_AUTOPTR(davit_image_config) config = NULL;
-    DV_AUTOPTR(davit_manifest) manifest = NULL;
+    const davit_platform *platform = dv_platform_or_null(&v->platform);
+    const dv_image_arg arg = dv_image_arg_read(arguments[0], DV_TRANSPORT_STORE);
     DV_AUTO(history) h = {0};
-    int r = dv_image_arg_store(arguments[0], &name, err);
-    if (r == 0)
-        r = dv_store_find_one(cli, name, dv_platform_or_null(&v->platform), &list, err);
+    int r = arg.transport == DV_TRANSPORT_STORE ? find_stored(cli, arg.name, platform, &h, err)
+                                                : find_elsewhere(cli, arguments[0], platform, &h, err);
     if (r < 0)
         return r;
-    h.image = davit_image_list_at(list, 0);
-    r = davit_store_get_config(cli->store, &h.image->config, &config, err);
-    if (r == 0)
-        r = davit_store_get_manifest(cli->store, &h.image->manifest, &manifest, err);
-    if (r < 0)
-        return r;
-    h.entries = davit_image_config_history(config, &h.entry_count);
-    r = pair_sizes(&h, manifest, err);
+    h.entries = davit_image_config_history(h.config, &h.entry_count);
+    r = pair_sizes(&h, err);
     if (r < 0)
         return r;
     return v->json ? print_json(cli, &h, err) : print_table(cli, v, &h, err);
@@ -210,8 +231,10 @@ static const dv_option options[] = {
 const dv_command dv_command_history = {
     .name = "history",
     .arguments = "[--platform OS[/ARCH[/VARIANT]]] [--no-trunc] [-q|--json] IMAGE",
-    .summary = "show how an image in the local store was made",
-    .details = "Newest first. Sizes are those of the layers as they are stored, compressed.",
+    .summary = "show how an image was made",
+    .details =
+        "Newest first. Sizes are those of the layers as they are stored, compressed. The image is in the\n"
+        "local store, or where docker://, oci:, oci-archive:, docker-archive: or dir: says.",
     .example = "davit history --no-trunc alpine:3.20",
     .options = options,
     .values_size = sizeof(values),

@@ -1,8 +1,9 @@
-/* cli/cmd_inspect.c - davit inspect: images as the Engine API describes them, from the store or straight from a registry. */
+/* cli/cmd_inspect.c - davit inspect: images as the Engine API describes them, from the store, straight from a registry, or where files hold them. */
 #include "cli/cli.h"
 
 #include "cli/image_arg.h"
 #include "cli/image_json.h"
+#include "davit/transport.h"
 
 typedef struct values {
     davit_platform platform;
@@ -168,15 +169,40 @@ static int from_registry(dv_cli *cli, const char *name, const davit_platform *pl
     return r < 0 ? r : describe_remote(cli, ref, target, child ? child : target, out, err);
 }
 
+/* --- files --------------------------------------------------------------------------------------------------------------- */
+
+/* Names in there are no references of ours, so the image has none. */
+static int from_files(dv_cli *cli, const char *place, const davit_platform *platform, dv_json **out,
+                      davit_error **err)
+{
+    DV_AUTOPTR(davit_manifest) target = NULL;
+    DV_AUTOPTR(davit_manifest) manifest = NULL;
+    DV_AUTOPTR(davit_image_config) config = NULL;
+    int r = cli->client ? 0 : dv_cli_client(cli, /* with_store= */ false, /* flags= */ 0, err);
+    if (r == 0)
+        r = davit_transport_get_image(cli->client, place, platform, &target, &manifest, &config, err);
+    if (r < 0)
+        return r;
+    dv_image_facts facts = {.config = config, .id = davit_image_config_id(config), .size = size_of(manifest)};
+    describe_target(&facts, target);
+    return dv_image_json_inspect(&facts, out, err);
+}
+
+/* --- all of them ----------------------------------------------------------------------------------------------------------- */
+
 static int describe(dv_cli *cli, const char *argument, const davit_platform *platform, dv_json **out,
                     davit_error **err)
 {
-    dv_image_arg arg;
-    int r = dv_image_arg_parse(argument, DV_TRANSPORT_STORE, &arg, err);
-    if (r < 0)
-        return r;
-    return arg.transport == DV_TRANSPORT_STORE ? from_store(cli, arg.name, platform, out, err)
-                                               : from_registry(cli, arg.name, platform, out, err);
+    const dv_image_arg arg = dv_image_arg_read(argument, DV_TRANSPORT_STORE);
+    switch (arg.transport) {
+    case DV_TRANSPORT_STORE:
+        return from_store(cli, arg.name, platform, out, err);
+    case DV_TRANSPORT_REGISTRY:
+        return from_registry(cli, arg.name, platform, out, err);
+    case DV_TRANSPORT_FILES:
+        break;
+    }
+    return from_files(cli, arg.name, platform, out, err);
 }
 
 /* What was found is printed, as Docker does; the first name's code is that of them all, and each has a line of the message. */
@@ -239,7 +265,8 @@ const dv_command dv_command_inspect = {
     .arguments = "[--platform OS[/ARCH[/VARIANT]]] [--json] IMAGE...",
     .summary = "describe images as JSON, with the Engine API's keys",
     .details =
-        "An image in the local store by name or id; docker://NAME asks the registry and stores nothing.",
+        "An image in the local store by name or id; docker://NAME asks the registry and stores nothing;\n"
+        "oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:REF] and dir:DIR are looked into.",
     .example = "davit inspect docker://alpine:3.20",
     .options = options,
     .values_size = sizeof(values),
