@@ -57,7 +57,7 @@ typedef struct davit_unpack_options {
     const char *const *xattrs;
     davit_progress_fn progress; /**< NULL: no events */
     void *user_data;            /**< for all callbacks */
-    /** As in davit_pull_options. */
+    /** As in davit_pull_options; ref is NULL for a place of files. What the store has was asked about when it came. */
     int (*verify)(const davit_reference *ref, const davit_manifest *manifest, void *user_data);
     const davit_auth_config *auth;
     davit_request_auth_config_fn request_auth_config;
@@ -78,7 +78,7 @@ typedef struct davit_unpack_skip {
 typedef struct davit_unpack_result {
     davit_digest manifest;
     davit_digest config; /**< the image id */
-    bool from_store;     /**< no registry was asked */
+    bool from_store;     /**< the store had it; false also for a place of files */
     uint32_t layer_count;
     uint64_t file_count, directory_count, symlink_count, hardlink_count, device_count, whiteout_count;
     uint64_t bytes;                 /**< of the files' content */
@@ -90,18 +90,22 @@ typedef struct davit_unpack_result {
 /**
  * Unpack an image into a directory, which appears whole or not at all.
  *
+ * A name without a transport is looked for as options->pull says; "docker://REF" asks a registry, "store:NAME" never does. A place of files
+ * (davit/transport.h: "oci:DIR[:NAME]", "oci:DIR@DIGEST", "oci-archive:FILE[:NAME]", "docker-archive:FILE[:REF]", "dir:DIR") is read where it
+ * is: no registry is asked (DAVIT_PULL_ALWAYS is refused), the client needs no store, and options->verify gets NULL for the reference.
+ *
  * Every layer's content is checked against the config's diff_id, and what a registry sent against its digest, before the
  * target changes. From a registry, fetching and unpacking overlap; the image is recorded in the store as by davit_pull().
  *
- * @param name     borrowed; as a user types it: a reference, or an image id or a unique prefix of one that the store has
+ * @param name     borrowed; as a user types it: a reference, an image id or a unique prefix of one that the store has, or any of these places
  * @param target   borrowed; absent, an empty directory, or a mount point; see DAVIT_UNPACK_FORCE
  * @param options  NULL for defaults
  * @param out      NULL, or set on success; free with davit_unpack_result_free()
  *
  * Limits:  memory does not grow with the image (32 MiB, and the window of a zstd layer); 4096 layers, 10 000 000 entries
- * Errors:  DAVIT_EINVAL (name, options, a target in the store, fewer layers than asked for), DAVIT_EEXIST (the target is not empty),
- *          DAVIT_EDIGEST (diff_id, digest), DAVIT_EFORMAT (a layer that is damaged or tries to get out, layers from manifest
- *          don't match image configuration), DAVIT_ETOOBIG, DAVIT_EUNSUPPORTED (also: no openat2), DAVIT_ENOTFOUND,
+ * Errors:  DAVIT_EINVAL (name, options, a target in the store or with the image in it, fewer layers than asked for), DAVIT_EEXIST (the
+ *          target is not empty), DAVIT_EDIGEST (diff_id, digest), DAVIT_EFORMAT (a layer that is damaged or tries to get out, layers from
+ *          manifest don't match image configuration), DAVIT_ETOOBIG, DAVIT_EUNSUPPORTED (also: no openat2), DAVIT_ENOTFOUND,
  *          DAVIT_ENOSPACE, DAVIT_EIO, DAVIT_ESTORE, those of davit_pull(), DAVIT_ECANCELLED
  * Threads: any; blocks; callbacks run on the calling thread
  * Spec:    DESIGN 7, 8; store.md 9; OCI runtime-spec 1.0.2, config.md; threats B7, B10, C5, D
@@ -121,7 +125,7 @@ typedef struct davit_export_options {
     uint64_t max_size_bytes;    /**< of all layers inflated; 0: DAVIT_UNPACK_SIZE_MAX */
     davit_progress_fn progress; /**< of a pull, and of what takes longer than a second; NULL: no events */
     void *user_data;            /**< for all callbacks, also for write */
-    /** As in davit_pull_options. */
+    /** As in davit_unpack_options. */
     int (*verify)(const davit_reference *ref, const davit_manifest *manifest, void *user_data);
     const davit_auth_config *auth;
     davit_request_auth_config_fn request_auth_config;
@@ -137,7 +141,7 @@ typedef struct davit_export_options {
 typedef struct davit_export_result {
     davit_digest manifest;
     davit_digest config; /**< the image id */
-    bool from_store;     /**< no registry was asked */
+    bool from_store;     /**< as in davit_unpack_result */
     uint32_t layer_count;
     uint64_t entry_count; /**< of the archive */
     uint64_t bytes;       /**< of the files' content */
@@ -150,9 +154,9 @@ typedef struct davit_export_result {
  * The archive is what unpacking gives, and the same bytes for the same image each time: files stand where the entry stood that gave them
  * their content, lowest layer first; parents come before their children, no name comes twice, names have no leading "./" but the root's,
  * which comes first when the image describes it. Every layer's content was checked against the config's diff_id before the first byte is
- * written. What a registry has is pulled first and kept in the store.
+ * written. What a registry has is pulled first and kept in the store; a place of files is read where it is.
  *
- * @param name     borrowed; as a user types it: a reference, or an image id or a unique prefix of one that the store has
+ * @param name     borrowed; as davit_unpack() takes it
  * @param options  NULL for defaults
  * @param write    gets the archive, piece by piece
  * @param out      NULL, or set on success

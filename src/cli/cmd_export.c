@@ -53,8 +53,7 @@ static int export(dv_cli *cli, const values *v, const char *text, target *t, dav
     davit_export_options options = DAVIT_EXPORT_OPTIONS_INIT;
     davit_export_result result;
     DV_AUTO(dv_xattr_args) xattrs = {0};
-    const char *name = NULL;
-    int r = dv_layer_args_source(cli, v->pull, /* no_store= */ false, text, &options.pull, &name, err);
+    int r = dv_layer_args_source(cli, v->pull, /* no_store= */ false, text, &options.pull, err);
     if (r == 0)
         r = dv_layer_args_limits(cli, v->max_size, v->zstd_window, &options.max_size_bytes,
                                  &options.zstd_window_bytes, err);
@@ -75,7 +74,7 @@ static int export(dv_cli *cli, const values *v, const char *text, target *t, dav
     options.xattrs = xattrs.list;
     options.progress = show;
     options.user_data = t;
-    r = davit_export(cli->client, name, &options, write_piece, &result, err);
+    r = davit_export(cli->client, text, &options, write_piece, &result, err);
     if (r == 0 && t->to_file)
         r = dv_file_target_commit(&t->file, err);
     if (t->error) /* says more than that the writing failed */
@@ -122,7 +121,9 @@ const dv_command dv_command_export = {
     .arguments = "[--platform OS[/ARCH[/VARIANT]]] [--pull missing|always|never] [--xattrs NAME[,NAME]] "
                  "[--max-size BYTES] [--zstd-window BYTES] [-o FILE] IMAGE",
     .summary = "write an image's root file system as one tar",
-    .details = "The layers become one archive without being unpacked. The same image gives the same bytes.",
+    .details = "The layers become one archive without being unpacked. The same image gives the same bytes. "
+               "IMAGE may\n"
+               "be a place of files, such as oci:DIR[:NAME], which are read where they are.",
     .example = "davit export debian:12 | tar -x --delay-directory-restore -C /srv/root",
     .options = options,
     .values_size = sizeof(values),

@@ -1,6 +1,7 @@
 /* cli/cmd_unpack.c - davit unpack: arguments into davit_unpack_options, and what is said of the result. */
 #include "cli/cli.h"
 
+#include "cli/image_arg.h"
 #include "cli/layer_args.h"
 #include "davit/unpack.h"
 #include "util/json.h"
@@ -35,7 +36,7 @@ static int read_word(dv_cli *cli, const char *option, const char *value, const c
 }
 
 static int make_options(dv_cli *cli, const values *v, const char *text, davit_unpack_options *o,
-                        const char **out_name, davit_error **err)
+                        davit_error **err)
 {
     static const char *const words[] = {"keep", "skip", "reject", NULL};
     static const davit_unpack_devices meanings[] = {DAVIT_DEVICES_KEEP, DAVIT_DEVICES_SKIP,
@@ -46,7 +47,7 @@ static int make_options(dv_cli *cli, const values *v, const char *text, davit_un
         r = dv_layer_args_limits(cli, v->max_size, v->zstd_window, &o->max_size_bytes, &o->zstd_window_bytes,
                                  err);
     if (r == 0)
-        r = dv_layer_args_source(cli, v->pull, v->no_store, text, &o->pull, out_name, err);
+        r = dv_layer_args_source(cli, v->pull, v->no_store, text, &o->pull, err);
     if (r < 0)
         return r;
     o->devices = meanings[word];
@@ -85,11 +86,12 @@ static void print_count(dv_output *o, uint64_t count, const char *one, const cha
     dv_output_printf(o, "%" PRIu64 " %s", count, count == 1 ? one : many);
 }
 
-static void print_text(dv_cli *cli, const char *name, const char *target, const davit_unpack_result *result)
+static void print_text(dv_cli *cli, const dv_image_arg *arg, const char *target,
+                       const davit_unpack_result *result)
 {
     dv_output *o = &cli->out;
     char size[32];
-    dv_output_text(o, name);
+    dv_output_text(o, arg->name);
     dv_output_printf(o, ": ");
     print_count(o, result->layer_count, "layer, ", "layers, ");
     print_count(o, result->file_count + result->hardlink_count, "file, ", "files, ");
@@ -118,14 +120,17 @@ static bool add_skips(dv_json *document, const davit_unpack_result *result)
     return dv_json_set(document, "skipped", list) && ok;
 }
 
-static int print_json(dv_cli *cli, const char *name, const char *target, const davit_unpack_result *result,
-                      davit_error **err)
+static int print_json(dv_cli *cli, const dv_image_arg *arg, const char *target,
+                      const davit_unpack_result *result, davit_error **err)
 {
     DV_AUTOPTR(dv_json) o = dv_json_object_new();
-    bool ok = o && dv_json_set_string(o, "name", name) && dv_json_set_string(o, "target", target) &&
+    const char *source = arg->transport == DV_TRANSPORT_FILES ? "files"
+                         : result->from_store                 ? "store"
+                                                              : "registry";
+    bool ok = o && dv_json_set_string(o, "name", arg->name) && dv_json_set_string(o, "target", target) &&
               dv_json_set_string(o, "manifest", result->manifest.text) &&
               dv_json_set_string(o, "config", result->config.text) &&
-              dv_json_set_string(o, "source", result->from_store ? "store" : "registry") &&
+              dv_json_set_string(o, "source", source) &&
               dv_json_set_integer(o, "layers", result->layer_count) &&
               dv_json_set_integer(o, "files", (int64_t)result->file_count) &&
               dv_json_set_integer(o, "directories", (int64_t)result->directory_count) &&
@@ -146,9 +151,9 @@ static int unpack(dv_cli *cli, const values *v, const char *text, const char *ta
 {
     davit_unpack_options o = DAVIT_UNPACK_OPTIONS_INIT;
     DV_AUTO(dv_xattr_args) xattrs = {0};
-    const char *name = NULL;
+    const dv_image_arg arg = dv_image_arg_read(text, DV_TRANSPORT_REGISTRY);
     DV_AUTOPTR(davit_unpack_result) result = NULL;
-    int r = make_options(cli, v, text, &o, &name, err);
+    int r = make_options(cli, v, text, &o, err);
     if (r == 0)
         r = dv_xattr_args_read(cli, &v->xattrs, &xattrs, err);
     if (r == 0)
@@ -160,16 +165,16 @@ static int unpack(dv_cli *cli, const values *v, const char *text, const char *ta
     o.xattrs = xattrs.list;
     o.progress = dv_progress_view_event;
     o.user_data = cli->view;
-    r = davit_unpack(cli->client, name, target, &o, &result, err);
+    r = davit_unpack(cli->client, text, target, &o, &result, err);
     dv_progress_view_settle(cli->view);
     if (r < 0) {
         dv_progress_view_error(cli->view, davit_error_message(*err));
         return r;
     }
     if (v->json)
-        return print_json(cli, name, target, result, err);
+        return print_json(cli, &arg, target, result, err);
     warn_skips(cli, result);
-    print_text(cli, name, target, result);
+    print_text(cli, &arg, target, result);
     return 0;
 }
 
@@ -215,7 +220,10 @@ const dv_command dv_command_unpack = {
     .summary = "make an image's root file system in a directory",
     .details =
         "IMAGE is taken from the store when it has the name, else from a registry, and is unpacked while it\n"
-        "comes. DIR must be absent, empty or a mount point; it appears whole, after everything was checked, "
+        "comes; or from oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:REF] or dir:DIR, "
+        "without\n"
+        "the store. DIR must be absent, empty or a mount point; it appears whole, after everything was "
+        "checked, "
         "or\n"
         "not at all. What could not be made as the image says is told as a warning.",
     .example = "davit unpack debian:12 /srv/root",

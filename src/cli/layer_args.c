@@ -25,23 +25,23 @@ static int read_when(dv_cli *cli, const char *word, davit_pull_when *out, davit_
 }
 
 int dv_layer_args_source(dv_cli *cli, const char *pull, bool no_store, const char *image,
-                         davit_pull_when *out_when, const char **out_name, davit_error **err)
+                         davit_pull_when *out_when, davit_error **err)
 {
-    dv_image_arg arg;
+    const dv_image_arg arg = dv_image_arg_read(image, DV_TRANSPORT_REGISTRY);
     davit_pull_when when = DAVIT_PULL_MISSING;
     int r = read_when(cli, pull, &when, err);
-    if (r == 0)
-        r = dv_image_arg_parse(image, DV_TRANSPORT_REGISTRY, &arg, err);
     if (r < 0)
         return r;
-    bool from_store = dv_str_starts(image, "store:"), from_registry = dv_str_starts(image, "docker://");
+    bool from_store = arg.transport == DV_TRANSPORT_STORE, from_files = arg.transport == DV_TRANSPORT_FILES,
+         from_registry = dv_str_starts(image, "docker://");
     if (from_store && (no_store || when == DAVIT_PULL_ALWAYS))
         return dv_cli_usage(cli, err, "%s: that is in the store, which %s excludes", image,
                             no_store ? "--no-store" : "--pull always");
-    if ((from_registry || no_store) && when == DAVIT_PULL_NEVER)
+    if (from_files && when == DAVIT_PULL_ALWAYS)
+        return dv_cli_usage(cli, err, "%s: that is in no registry, which --pull always asks", image);
+    if ((from_registry || (no_store && !from_files)) && when == DAVIT_PULL_NEVER)
         return dv_cli_usage(cli, err, "%s: --pull never excludes a registry", image);
     *out_when = from_store ? DAVIT_PULL_NEVER : from_registry ? DAVIT_PULL_ALWAYS : when;
-    *out_name = arg.name;
     return 0;
 }
 

@@ -7,9 +7,9 @@
 
 #define DV_LAYER_ARGS_PULL "missing|always|never"
 
-/* The transport of the image says where to look as --pull does, so they must agree. */
+/* The transport of the image says where to look as --pull does, so they must agree. The library gets the image as it was typed. */
 int dv_layer_args_source(dv_cli *cli, const char *pull, bool no_store, const char *image,
-                         davit_pull_when *out_when, const char **out_name, davit_error **err);
+                         davit_pull_when *out_when, davit_error **err);
 /* --max-size and --zstd-window; NULL: not given, and 0 comes out. */
 int dv_layer_args_limits(dv_cli *cli, const char *max_size, const char *zstd_window, uint64_t *out_max_size,
                          uint32_t *out_window, davit_error **err);

@@ -1,5 +1,5 @@
 /*
- * distribution/export.c - davit_export(): an image's layers, read twice from the store, become one tar (archive/flatten.h).
+ * distribution/export.c - davit_export(): an image's layers, read twice from the store or from files elsewhere, become one tar (archive/flatten.h).
  *
  * Nothing is written before each layer has been read whole and is what the config says: only then is it known which entries are left, and what was
  * written cannot be taken back. So the data must be inflated once more, since nothing is kept in between; layers of which no data is left are
@@ -10,6 +10,8 @@
 #include "davit/pull.h"
 #include "davit/unpack.h"
 #include "distribution/layer_pipeline.h"
+#include "distribution/placed_image.h"
+#include "distribution/source_layers.h"
 #include "distribution/stored_image.h"
 #include "distribution/stored_layers.h"
 #include "util/clock.h"
@@ -37,8 +39,10 @@ typedef struct output {
 typedef struct exporting {
     davit_client *client;
     const davit_export_options *options;
-    dv_store *store;
+    dv_image_name name;
+    dv_store *store; /* NULL: it is placed */
     dv_lease *lease;
+    dv_placed_image placed;
     davit_manifest *manifest;
     davit_image_config *config;
     const davit_descriptor *layers;
@@ -54,31 +58,35 @@ static void exporting_clear(exporting *x)
     free(x->output);
     davit_image_config_free(x->config);
     davit_manifest_free(x->manifest);
+    dv_placed_image_clear(&x->placed);
     dv_lease_release(x->lease);
     dv_store_unref(x->store);
 }
 DV_DEFINE_AUTO(exporting, exporting_clear)
 
-static int check_options(const davit_client *c, const davit_export_options *o, davit_error **err)
+static int check_options(const davit_client *c, const davit_export_options *o, const dv_image_name *name,
+                         davit_error **err)
 {
     if (o->version != DAVIT_EXPORT_OPTIONS_VERSION || o->flags || o->pull < DAVIT_PULL_MISSING ||
         o->pull > DAVIT_PULL_NEVER)
         return dv_error_set(err, DAVIT_EINVAL, "unknown export options (version %u, flags 0x%x)", o->version,
                             o->flags);
     int r = dv_layer_limits_check(o->zstd_window_bytes, err);
-    return r < 0 || c->store_dir ? r : dv_error_set(err, DAVIT_EINVAL, "the client has no store");
+    return r < 0 || c->store_dir || name->of_files
+               ? r
+               : dv_error_set(err, DAVIT_EINVAL, "the client has no store");
 }
 
 /* --- which image ----------------------------------------------------------------------------------------------------- */
 
 /* DAVIT_ENOTFOUND: the store has no such name; everything else is final. */
-static int find(exporting *x, const char *name, davit_error **err)
+static int find(exporting *x, davit_error **err)
 {
     int r = x->store ? 0 : dv_stored_image_open_store(x->client, &x->store, err);
-    return r < 0 ? r : dv_stored_image_find(x->store, name, x->options->platform, &x->manifest, err);
+    return r < 0 ? r : dv_stored_image_find(x->store, x->name.text, x->options->platform, &x->manifest, err);
 }
 
-static int pull(const exporting *x, const char *name, davit_error **err)
+static int pull(const exporting *x, davit_error **err)
 {
     const davit_export_options *o = x->options;
     DV_AUTOPTR(davit_reference) given = NULL;
@@ -90,22 +98,22 @@ static int pull(const exporting *x, const char *name, davit_error **err)
     options.verify = o->verify;
     options.auth = o->auth;
     options.request_auth_config = o->request_auth_config;
-    int r = davit_reference_parse(name, &given, err);
+    int r = davit_reference_parse(x->name.text, &given, err);
     if (r == 0)
         r = davit_reference_tag_name_only(given, &ref, err);
     return r < 0 ? r : davit_pull(x->client, ref, &options, /* out= */ NULL, err);
 }
 
-static int find_or_pull(exporting *x, const char *name, bool *from_store, davit_error **err)
+static int find_or_pull(exporting *x, bool *from_store, davit_error **err)
 {
     DV_AUTOPTR(davit_error) why = NULL;
     int r = DAVIT_ENOTFOUND;
-    if (x->options->pull != DAVIT_PULL_ALWAYS)
-        r = find(x, name, &why);
+    if (x->name.pull != DAVIT_PULL_ALWAYS)
+        r = find(x, &why);
     *from_store = r != DAVIT_ENOTFOUND;
-    if (r == DAVIT_ENOTFOUND && x->options->pull != DAVIT_PULL_NEVER) {
-        r = pull(x, name, err);
-        return r < 0 ? r : find(x, name, err);
+    if (r == DAVIT_ENOTFOUND && x->name.pull != DAVIT_PULL_NEVER) {
+        r = pull(x, err);
+        return r < 0 ? r : find(x, err);
     }
     return r < 0 ? dv_error_move(err, &why, r) : 0;
 }
@@ -122,13 +130,32 @@ static int read_config(exporting *x, davit_error **err)
                : dv_error_set(err, DAVIT_EFORMAT, "layers from manifest don't match image configuration");
 }
 
-static int open_image(exporting *x, davit_error **err)
+static int open_stored(exporting *x, bool *from_store, davit_error **err)
 {
+    int r = find_or_pull(x, from_store, err);
+    if (r < 0)
+        return r;
     x->layers = davit_manifest_layers(x->manifest, &x->count);
-    int r = dv_stored_image_keep(x->store, x->manifest, &x->lease, err);
+    r = dv_stored_image_keep(x->store, x->manifest, &x->lease, err);
     if (r == 0)
         r = read_config(x, err);
     return r < 0 ? r : dv_stored_image_check_layers(x->store, x->layers, x->count, err);
+}
+
+static int open_placed(exporting *x, davit_error **err)
+{
+    const davit_export_options *o = x->options;
+    size_t unused;
+    int r = dv_placed_image_open(&x->placed, x->client, x->name.text, o->platform, err);
+    if (r == 0)
+        r = dv_placed_image_check(&x->placed, o->platform, o->verify, o->user_data, err);
+    if (r < 0)
+        return r;
+    x->manifest = DV_STEAL(x->placed.manifest);
+    x->config = DV_STEAL(x->placed.config);
+    x->layers = davit_manifest_layers(x->manifest, &x->count);
+    x->diff_ids = davit_image_config_diff_ids(x->config, &unused);
+    return dv_source_layers_check(x->placed.source, x->layers, x->count, err);
 }
 
 /* --- output ---------------------------------------------------------------------------------------------------------- */
@@ -173,7 +200,8 @@ typedef struct reading {
     davit_descriptor *layers;
     davit_digest *diff_ids;
     size_t count;
-    dv_stored_layers *stored;
+    dv_stored_layers *stored; /* one of these two */
+    dv_source_layers *placed;
     dv_layer_output output;
     dv_pipeline *pipeline;
     bool *told;       /* a count of each */
@@ -184,6 +212,7 @@ static void reading_clear(reading *g)
 {
     dv_pipeline_free(g->pipeline);
     dv_stored_layers_free(g->stored);
+    dv_source_layers_free(g->placed);
     free(g->index);
     free(g->told);
     free(g->layers);
@@ -254,22 +283,34 @@ static void tell_done(const reading *g)
             tell(g, i, g->again ? "Export complete" : "Verified", /* has_counts= */ false, 0);
 }
 
+static int open_input(reading *g, dv_layer_input *out, davit_error **err)
+{
+    const exporting *x = g->exporting;
+    int r = x->placed.source ? dv_source_layers_new(x->placed.source, g->layers, &g->placed, err)
+                             : dv_stored_layers_new(x->store, g->layers, g->count, &g->stored, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; g->stored && i < g->count; i++)
+        dv_stored_layers_arrived(g->stored, &g->layers[i].digest);
+    *out = g->placed ? dv_source_layers_input(g->placed) : dv_stored_layers_input(g->stored);
+    return 0;
+}
+
 static int start(reading *g, davit_error **err)
 {
     const exporting *x = g->exporting;
     const davit_export_options *o = x->options;
-    int r = dv_stored_layers_new(x->store, g->layers, g->count, &g->stored, err);
+    dv_layer_input input;
+    int r = open_input(g, &input, err);
     if (r < 0)
         return r;
-    for (size_t i = 0; i < g->count; i++)
-        dv_stored_layers_arrived(g->stored, &g->layers[i].digest);
     g->next_ms = dv_clock_ms() + QUIET_MS;
     g->output = (dv_layer_output){.user = g, .layer = open_output, .turn = turn};
     const dv_pipeline_options options = {
         .client = x->client,
         .output = &g->output,
         .inflate = dv_layer_limits_inflate(o->zstd_window_bytes, o->max_size_bytes),
-        .input = dv_stored_layers_input(g->stored),
+        .input = input,
         .layers = g->layers,
         .diff_ids = g->diff_ids,
         .count = g->count,
@@ -291,6 +332,8 @@ static int read_layers(exporting *x, bool again, davit_error **err)
     while (!dv_pipeline_ended(g.pipeline, TURN_MS))
         ;
     r = dv_pipeline_result(g.pipeline, &layer, &why);
+    if (r < 0 && layer < g.count && !x->output->failed && g.placed)
+        return dv_source_layer_explain(x->placed.source, &g.layers[layer], r, &why, err);
     if (r < 0 && layer < g.count && !x->output->failed)
         return dv_stored_image_explain(x->store, &g.layers[layer], r, &why, err);
     if (r < 0)
@@ -328,11 +371,11 @@ int davit_export(davit_client *client, const char *name, const davit_export_opti
     const davit_export_options *o = options ? options : &defaults;
     DV_AUTO(exporting) x = {.client = client, .options = o};
     bool from_store = false;
-    int r = check_options(client, o, err);
+    int r = dv_image_name_read(name, o->pull, &x.name, err);
     if (r == 0)
-        r = find_or_pull(&x, name, &from_store, err);
+        r = check_options(client, o, &x.name, err);
     if (r == 0)
-        r = open_image(&x, err);
+        r = x.name.of_files ? open_placed(&x, err) : open_stored(&x, &from_store, err);
     if (r == 0)
         r = run(&x, write, err);
     if (r < 0 || !out)

@@ -101,8 +101,7 @@ int dv_stored_image_check_layers(dv_store *store, const davit_descriptor *layers
 
 /* --- errors ------------------------------------------------------------------------------------------------------------ */
 
-/* What a damaged blob can look like to those who read it. */
-static bool may_be_damage(int code)
+bool dv_layer_may_be_damaged(int code)
 {
     return code == DAVIT_EFORMAT || code == DAVIT_EDIGEST || code == DAVIT_ETOOBIG ||
            code == DAVIT_EUNSUPPORTED || code == DAVIT_ENOTFOUND;
@@ -112,7 +111,7 @@ int dv_stored_image_explain(dv_store *store, const davit_descriptor *layer, int 
                             davit_error **err)
 {
     DV_AUTOPTR(davit_error) damage = NULL;
-    int examined = store && may_be_damage(r) ? dv_stored_layer_examine(store, layer, &damage) : 0;
+    int examined = store && dv_layer_may_be_damaged(r) ? dv_stored_layer_examine(store, layer, &damage) : 0;
     if (examined < 0)
         return dv_error_move(err, &damage, examined);
     bool named = strstr(davit_error_message(*from), layer->digest.text) != NULL;

@@ -27,6 +27,8 @@ int dv_stored_image_read_config(dv_store *store, const davit_manifest *manifest,
 int dv_stored_image_check_layers(dv_store *store, const davit_descriptor *layers, size_t count,
                                  davit_error **err);
 
+/* Whether a failure with this code may be damage of the blob that was read. */
+bool dv_layer_may_be_damaged(int code);
 /*
  * Why a layer could not be used, from what its reader said (moved to err): the damage of its blob when there is any, else the same with the
  * layer's name.

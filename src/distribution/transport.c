@@ -33,6 +33,14 @@ static size_t row_of(dv_place_kind kind)
     return i;
 }
 
+bool dv_place_is_of_files(const char *text)
+{
+    for (size_t i = 0; i < DV_COUNT(transports); i++)
+        if (dv_str_starts(text, transports[i].prefix))
+            return transports[i].kind != DV_PLACE_REGISTRY && transports[i].kind != DV_PLACE_STORE;
+    return false;
+}
+
 const char *dv_place_prefix(dv_place_kind kind)
 {
     return transports[row_of(kind)].prefix;
@@ -160,4 +168,23 @@ bool dv_place_equal(const dv_place *a, const dv_place *b)
     return dv_str_equal(davit_reference_name(a->reference), davit_reference_name(b->reference)) &&
            dv_str_equal(tag_or_latest(a->reference), tag_or_latest(b->reference)) &&
            dv_str_equal(davit_reference_digest_text(a->reference), davit_reference_digest_text(b->reference));
+}
+
+int dv_image_name_read(const char *text, davit_pull_when pull, dv_image_name *out, davit_error **err)
+{
+    const char *registry = dv_place_prefix(DV_PLACE_REGISTRY), *store = dv_place_prefix(DV_PLACE_STORE);
+    dv_image_name name = {.text = text, .of_files = dv_place_is_of_files(text), .pull = pull};
+    if (dv_str_starts(text, registry)) {
+        name.text = text + strlen(registry);
+        name.pull = DAVIT_PULL_ALWAYS;
+    } else if (dv_str_starts(text, store)) {
+        name.text = text + strlen(store);
+        name.pull = DAVIT_PULL_NEVER;
+    }
+    if (pull == DAVIT_PULL_NEVER && name.pull == DAVIT_PULL_ALWAYS)
+        return dv_error_set(err, DAVIT_EINVAL, "%s is in a registry, which is not to be asked", text);
+    if (pull == DAVIT_PULL_ALWAYS && (name.of_files || name.pull == DAVIT_PULL_NEVER))
+        return dv_error_set(err, DAVIT_EINVAL, "%s is in no registry: it cannot be pulled", text);
+    *out = name;
+    return 0;
 }

@@ -7,6 +7,7 @@
 #define DV_DISTRIBUTION_TRANSPORT_H
 
 #include "davit/reference.h"
+#include "davit/unpack.h"
 #include "util/buf.h"
 
 typedef enum dv_place_kind {
@@ -36,11 +37,23 @@ DV_DEFINE_AUTO(dv_place, dv_place_clear)
 
 /* bare: what a text without a transport is. DAVIT_EINVAL. */
 int dv_place_parse(const char *text, dv_place_kind bare, dv_place *out, davit_error **err);
+/* Whether a text is of one of the transports of files, which are all but docker:// and store: */
+bool dv_place_is_of_files(const char *text);
 /* "oci:", ... */
 const char *dv_place_prefix(dv_place_kind kind);
 /* Append it as a user would type it, with another name when tag is not NULL. */
 void dv_place_format(const dv_place *p, const char *tag, dv_buf *out);
 /* Whether both are the same image; paths are compared as text. */
 bool dv_place_equal(const dv_place *a, const dv_place *b);
+
+/* A name for who takes images from the store, a registry or files. */
+typedef struct dv_image_name {
+    const char *text; /* borrowed: behind docker:// and store:, else all that was typed */
+    bool of_files;
+    davit_pull_when pull; /* docker:// is always, store: never */
+} dv_image_name;
+
+/* pull: what else was said. DAVIT_EINVAL where they contradict each other. */
+int dv_image_name_read(const char *text, davit_pull_when pull, dv_image_name *out, davit_error **err);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * distribution/unpack.c - davit_unpack(): where the image comes from, where it goes, and the end, at which everything agrees or nothing is seen.
  *
- * Leaves to others: one image's layers (unpack_image.c), fetching them (unpack_pull.c, unpack_stream.c), files (archive/unpack.h), putting them
+ * Leaves to others: one image's layers (unpack_image.c), fetching them (unpack_pull.c, unpack_stream.c), reading them elsewhere (unpack_place.c), files (archive/unpack.h), putting them
  * in place (archive/staging.h). Spec: DESIGN 3, 7.
  */
 #include "distribution/stored_image.h"
@@ -27,6 +27,8 @@ DV_DEFINE_AUTOPTR(davit_manifest, davit_manifest_free)
 static void unpacking_clear(dv_unpacking *u)
 {
     dv_unpacking_clear_image(u);
+    dv_source_layers_free(u->placed_layers);
+    dv_placed_image_clear(&u->placed);
     dv_close(&u->bundle_fd);
     dv_staging_abort(u->staging);
     dv_lease_release(u->lease);
@@ -36,7 +38,8 @@ DV_DEFINE_AUTO(dv_unpacking, unpacking_clear)
 
 /* --- arguments ------------------------------------------------------------------------------------------------------- */
 
-static int check_options(const davit_client *c, const davit_unpack_options *o, davit_error **err)
+static int check_options(const davit_client *c, const davit_unpack_options *o, const dv_image_name *name,
+                         davit_error **err)
 {
     const uint32_t known =
         DAVIT_UNPACK_ROOTLESS | DAVIT_UNPACK_FORCE | DAVIT_UNPACK_BUNDLE | DAVIT_UNPACK_NO_STORE;
@@ -44,9 +47,9 @@ static int check_options(const davit_client *c, const davit_unpack_options *o, d
         o->pull > DAVIT_PULL_NEVER || o->devices < DAVIT_DEVICES_KEEP || o->devices > DAVIT_DEVICES_REJECT)
         return dv_error_set(err, DAVIT_EINVAL, "unknown unpack options (version %u, flags 0x%x)", o->version,
                             o->flags);
-    if (o->flags & DAVIT_UNPACK_NO_STORE && o->pull == DAVIT_PULL_NEVER)
+    if (o->flags & DAVIT_UNPACK_NO_STORE && name->pull == DAVIT_PULL_NEVER && !name->of_files)
         return dv_error_set(err, DAVIT_EINVAL, "without the store and without a registry there is no image");
-    if (!c->store_dir && !(o->flags & DAVIT_UNPACK_NO_STORE))
+    if (!c->store_dir && !(o->flags & DAVIT_UNPACK_NO_STORE) && !name->of_files)
         return dv_error_set(err, DAVIT_EINVAL, "the client has no store");
     return dv_layer_limits_check(o->zstd_window_bytes, err);
 }
@@ -98,20 +101,39 @@ static int open_near(const char *target)
     return above ? open(above, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
 }
 
-int dv_unpacking_check_target(const dv_unpacking *u, davit_error **err)
+/* Whether the target is the store or one of the two stands in the other; store_fd is borrowed. */
+static int check_store(const dv_unpacking *u, int store_fd, const char *store_path, davit_error **err)
 {
     struct stat store, target;
     DV_AUTOCLOSE near = open_near(u->target);
-    if (near < 0 || fstat(dv_store_dirfd(u->store), &store) < 0)
+    if (near < 0 || fstat(store_fd, &store) < 0)
         return 0; /* staging says what is wrong with it */
-    bool holds = stat(u->target, &target) == 0 && is_within(dv_store_dirfd(u->store), &target);
+    bool holds = stat(u->target, &target) == 0 && is_within(store_fd, &target);
     if (!holds && !is_within(near, &store))
         return 0;
     return dv_error_set(err, DAVIT_EINVAL, "cannot unpack to %s: it %s the store %s", u->target,
                         !holds                  ? "is in"
                         : same(&store, &target) ? "is"
                                                 : "holds",
-                        dv_store_path(u->store));
+                        store_path);
+}
+
+int dv_unpacking_check_target(const dv_unpacking *u, davit_error **err)
+{
+    return check_store(u, dv_store_dirfd(u->store), dv_store_path(u->store), err);
+}
+
+int dv_unpacking_check_target_of_files(const dv_unpacking *u, davit_error **err)
+{
+    const char *store_dir = u->client->store_dir, *path = u->placed.place.path;
+    struct stat target;
+    DV_AUTOFREE char *real = realpath(path, NULL); /* an archive may be behind a link */
+    DV_AUTOCLOSE image = open_near(real ? real : path);
+    DV_AUTOCLOSE store = store_dir ? open(store_dir, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (image >= 0 && stat(u->target, &target) == 0 && is_within(image, &target))
+        return dv_error_set(err, DAVIT_EINVAL, "cannot unpack to %s: the image comes from there, %s",
+                            u->target, path);
+    return store < 0 ? 0 : check_store(u, store, store_dir, err);
 }
 
 static int make_bundle_root(dv_unpacking *u, davit_error **err)
@@ -159,15 +181,15 @@ static int put_in_place(dv_unpacking *u, davit_error **err)
 /* --- where from ------------------------------------------------------------------------------------------------------ */
 
 /* 1: the store has it, *out is set; 0: a registry must be asked. */
-static int look_in_store(dv_unpacking *u, const char *name, davit_manifest **out, davit_error **err)
+static int look_in_store(dv_unpacking *u, davit_manifest **out, davit_error **err)
 {
     DV_AUTOPTR(davit_error) why = NULL;
-    if (u->options->flags & DAVIT_UNPACK_NO_STORE || u->options->pull == DAVIT_PULL_ALWAYS)
+    if (u->options->flags & DAVIT_UNPACK_NO_STORE || u->name.pull == DAVIT_PULL_ALWAYS)
         return 0;
     int r = dv_stored_image_open_store(u->client, &u->store, &why);
     if (r == 0)
-        r = dv_stored_image_find(u->store, name, u->options->platform, out, &why);
-    if (r == DAVIT_ENOTFOUND && u->options->pull == DAVIT_PULL_MISSING) {
+        r = dv_stored_image_find(u->store, u->name.text, u->options->platform, out, &why);
+    if (r == DAVIT_ENOTFOUND && u->name.pull == DAVIT_PULL_MISSING) {
         dv_store_unref(u->store);
         u->store = NULL;
         return 0;
@@ -195,11 +217,11 @@ static int unpack_stored(dv_unpacking *u, const davit_manifest *manifest, davit_
     return r < 0 ? r : dv_unpacking_wait(u, err);
 }
 
-static int unpack_remote(dv_unpacking *u, const char *name, davit_error **err)
+static int unpack_remote(dv_unpacking *u, davit_error **err)
 {
     DV_AUTOPTR(davit_reference) ref = NULL;
     dv_transfers *transfers;
-    int r = parse_name(name, &ref, err);
+    int r = parse_name(u->name.text, &ref, err);
     if (r == 0 && !(u->options->flags & DAVIT_UNPACK_NO_STORE)) {
         r = dv_transfers_get(u->client, &transfers, err);
         if (r == 0)
@@ -309,12 +331,16 @@ int davit_unpack(davit_client *client, const char *name, const char *target,
     DV_AUTOPTR(davit_unpack_result) result = NULL;
     DV_AUTOPTR(davit_error) unrecorded = NULL;
     u.rootless = o->flags & DAVIT_UNPACK_ROOTLESS || geteuid() != 0;
-    int r = check_options(client, o, err);
+    int r = dv_image_name_read(name, o->pull, &u.name, err);
     if (r == 0)
-        r = look_in_store(&u, name, &stored, err);
+        r = check_options(client, o, &u.name, err);
+    if (r == 0 && !u.name.of_files)
+        r = look_in_store(&u, &stored, err);
     if (r < 0)
         return r;
-    r = stored ? unpack_stored(&u, stored, err) : unpack_remote(&u, name, err);
+    r = u.name.of_files ? dv_unpacking_place(&u, err)
+        : stored        ? unpack_stored(&u, stored, err)
+                        : unpack_remote(&u, err);
     if (r == 0)
         r = make_result(&u, stored != NULL, &result, err);
     if (r == 0)

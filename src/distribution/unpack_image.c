@@ -180,6 +180,8 @@ int dv_unpacking_wait(dv_unpacking *u, davit_error **err)
     size_t layer;
     dv_unpacking_drain(u);
     int r = dv_pipeline_result(u->pipeline, &layer, &why);
+    if (r < 0 && u->placed_layers && layer < u->count)
+        return dv_source_layer_explain(u->placed.source, &u->layers[layer], r, &why, err);
     if (r < 0)
         return layer < u->count
                    ? dv_stored_image_explain(u->stored ? u->store : NULL, &u->layers[layer], r, &why, err)

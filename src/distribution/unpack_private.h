@@ -1,6 +1,6 @@
 /*
  * distribution/unpack_private.h - what the stages of one davit_unpack() share: unpack.c (arguments, target, end), unpack_image.c (one image's
- * layers through a pipeline), unpack_pull.c and unpack_stream.c (from a registry, with and without the store), bundle.c.
+ * layers through a pipeline), unpack_pull.c and unpack_stream.c (from a registry, with and without the store), unpack_place.c (from files), bundle.c.
  * Threads: the calling one.
  */
 #ifndef DV_DISTRIBUTION_UNPACK_PRIVATE_H
@@ -10,12 +10,15 @@
 #include "davit/image_config.h"
 #include "davit/unpack.h"
 #include "distribution/layer_pipeline.h"
+#include "distribution/placed_image.h"
+#include "distribution/source_layers.h"
 #include "distribution/stored_layers.h"
 #include "store/store.h"
 
 typedef struct dv_unpacking {
     davit_client *client;
     const davit_unpack_options *options;
+    dv_image_name name;
     const char *target;
     dv_store *store; /* NULL: without */
     dv_lease *lease;
@@ -29,6 +32,8 @@ typedef struct dv_unpacking {
     const davit_descriptor *layers;
     size_t count; /* layers to apply */
     dv_stored_layers *stored;
+    dv_placed_image placed; /* of files: where it lies, its layers */
+    dv_source_layers *placed_layers;
     dv_pipeline *pipeline; /* NULL: not begun */
     size_t told_applied;
     size_t told_reading;
@@ -41,6 +46,8 @@ typedef struct dv_unpacking {
 int dv_unpacking_stage(dv_unpacking *u, davit_error **err);
 /* The target must not be the store, nor stand in it, nor hold it. */
 int dv_unpacking_check_target(const dv_unpacking *u, davit_error **err);
+/* The same of the client's store when that is not open; and it must not hold the files that the image comes from. */
+int dv_unpacking_check_target_of_files(const dv_unpacking *u, davit_error **err);
 
 /* --- unpack_image.c --- */
 
@@ -79,6 +86,10 @@ int dv_unpacking_pull(dv_unpacking *u, const davit_reference *ref, davit_error *
 /* --- unpack_stream.c: nothing kept but the files --- */
 
 int dv_unpacking_stream(dv_unpacking *u, const davit_reference *ref, davit_error **err);
+
+/* --- unpack_place.c: from a layout, an archive or a directory --- */
+
+int dv_unpacking_place(dv_unpacking *u, davit_error **err);
 
 /* --- bundle.c --- */
 

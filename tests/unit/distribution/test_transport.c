@@ -123,12 +123,48 @@ static void place_format__as_typed(void **state)
     }
 }
 
+static void image_name_read__who_is_asked(void **state)
+{
+    static const struct {
+        const char *typed;
+        davit_pull_when said;
+        int code;
+        const char *text;
+        bool of_files;
+        davit_pull_when pull;
+    } rows[] = {
+        {"alpine", DAVIT_PULL_MISSING, 0, "alpine", false, DAVIT_PULL_MISSING},
+        {"alpine", DAVIT_PULL_ALWAYS, 0, "alpine", false, DAVIT_PULL_ALWAYS},
+        {"alpine", DAVIT_PULL_NEVER, 0, "alpine", false, DAVIT_PULL_NEVER},
+        {"docker://oci:latest", DAVIT_PULL_MISSING, 0, "oci:latest", false, DAVIT_PULL_ALWAYS},
+        {"docker://a", DAVIT_PULL_ALWAYS, 0, "a", false, DAVIT_PULL_ALWAYS},
+        {"docker://a", DAVIT_PULL_NEVER, DAVIT_EINVAL, NULL, false, DAVIT_PULL_NEVER},
+        {"store:dir:latest", DAVIT_PULL_MISSING, 0, "dir:latest", false, DAVIT_PULL_NEVER},
+        {"store:a", DAVIT_PULL_NEVER, 0, "a", false, DAVIT_PULL_NEVER},
+        {"store:a", DAVIT_PULL_ALWAYS, DAVIT_EINVAL, NULL, false, DAVIT_PULL_NEVER},
+        {"oci:d:t", DAVIT_PULL_MISSING, 0, "oci:d:t", true, DAVIT_PULL_MISSING},
+        {"oci-archive:f", DAVIT_PULL_NEVER, 0, "oci-archive:f", true, DAVIT_PULL_NEVER},
+        {"docker-archive:f", DAVIT_PULL_ALWAYS, DAVIT_EINVAL, NULL, false, DAVIT_PULL_NEVER},
+        {"dir:d", DAVIT_PULL_MISSING, 0, "dir:d", true, DAVIT_PULL_MISSING},
+        {"oci/d", DAVIT_PULL_MISSING, 0, "oci/d", false, DAVIT_PULL_MISSING},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        dv_image_name name = {.text = NULL};
+        int r = dv_image_name_read(rows[i].typed, rows[i].said, &name, NULL);
+        if (r != rows[i].code || (r == 0 && (strcmp(name.text, rows[i].text) != 0 ||
+                                             name.of_files != rows[i].of_files || name.pull != rows[i].pull)))
+            fail_msg("%s: %d, %s, of files %d, pull %d", rows[i].typed, r, name.text, name.of_files,
+                     (int)name.pull);
+        if (r < 0)
+            assert_null(name.text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(place_parse__transports),
-        cmocka_unit_test(place_parse__what_is_refused),
-        cmocka_unit_test(place_equal__names_the_same_image),
+        cmocka_unit_test(image_name_read__who_is_asked), cmocka_unit_test(place_parse__transports),
+        cmocka_unit_test(place_parse__what_is_refused),  cmocka_unit_test(place_equal__names_the_same_image),
         cmocka_unit_test(place_format__as_typed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
