@@ -65,6 +65,8 @@ static int escaped(dv_output *o, const char *bytes, size_t size, bool keep_newli
         dv_output_bytes(o, bytes, plain);
         bytes += plain;
         size -= plain;
+        if (size == 0)
+            break;
         size_t n = size < ESCAPED_MAX / 4 ? size : ESCAPED_MAX / 4;
         DV_AUTO(dv_buf) text = DV_BUF_INIT(ESCAPED_MAX);
         /* Do not cut a character in two: its halves would be shown as broken bytes. */

@@ -3,7 +3,7 @@
 
 #include "registry/call.h"
 #include "registry/page_walk.h"
-#include "util/json.h"
+#include "util/json_names.h"
 #include "util/str.h"
 
 #include <inttypes.h>
@@ -35,26 +35,18 @@ static void progress_clear(progress *p)
 }
 DV_DEFINE_AUTO(progress, progress_clear)
 
-/* NULL: no text, as some registries list null. */
-static const char *name_at(const dv_json *names, size_t i)
+static bool holds(const dv_json_names *names, const char *name)
 {
-    size_t size = 0;
-    const char *name = dv_json_string(dv_json_at(names, i), &size);
-    return name && strlen(name) == size ? name : NULL;
-}
-
-static bool holds(const dv_json *names, const char *name)
-{
-    for (size_t i = 0; i < dv_json_count(names); i++)
-        if (dv_str_equal(name_at(names, i), name))
+    for (size_t i = 0; i < dv_json_names_count(names); i++)
+        if (dv_str_equal(dv_json_names_at(names, i), name))
             return true;
     return false;
 }
 
 /* The first name that was to be left out by a registry that does not know "last"; lists are sorted by bytes. */
-static bool is_from_beginning(const dv_json *names, const char *last)
+static bool is_from_beginning(const dv_json_names *names, const char *last)
 {
-    const char *first = dv_json_count(names) ? name_at(names, 0) : NULL;
+    const char *first = dv_json_names_count(names) ? dv_json_names_at(names, 0) : NULL;
     return first && strcmp(first, last) <= 0;
 }
 
@@ -62,14 +54,14 @@ static bool is_from_beginning(const dv_json *names, const char *last)
  * Names to pass over at the start of a page: all up to the wanted start when it is listed, else what sorts before it. None when the
  * registry began behind it.
  */
-static size_t passed_over(const dv_json *names, const char *last)
+static size_t passed_over(const dv_json_names *names, const char *last)
 {
-    size_t i = 0, count = dv_json_count(names);
+    size_t i = 0, count = dv_json_names_count(names);
     bool listed = holds(names, last);
     if (!listed && !is_from_beginning(names, last))
         return 0;
     for (; i < count; i++) {
-        const char *name = name_at(names, i);
+        const char *name = dv_json_names_at(names, i);
         if (listed && dv_str_equal(name, last))
             return i + 1;
         if (!listed && name && strcmp(name, last) > 0)
@@ -89,41 +81,39 @@ static int note_name(char **to, const char *name, davit_error **err)
 }
 
 /* Asked again behind its last name, a registry without pages gives the same once more. */
-static bool is_repeated(const progress *p, const dv_json *names)
+static bool is_repeated(const progress *p, const dv_json_names *names)
 {
-    return p->final && dv_json_count(names) > 0 && dv_str_equal(name_at(names, 0), p->first);
+    return p->final && dv_json_names_count(names) > 0 && dv_str_equal(dv_json_names_at(names, 0), p->first);
 }
 
-static int note_page(const dv_page_list *list, const dv_json *names, progress *p, davit_error **err)
+static int note_page(const dv_page_list *list, const dv_json_names *names, progress *p, davit_error **err)
 {
-    p->in_page = dv_json_count(names);
+    p->in_page = dv_json_names_count(names);
     if (!list->goes_on || !list->part.limit || p->in_page == 0)
         return 0;
-    const char *first = name_at(names, 0), *final = name_at(names, p->in_page - 1);
+    const char *first = dv_json_names_at(names, 0), *final = dv_json_names_at(names, p->in_page - 1);
     if (!first || !final)
         return 0;
     int r = note_name(&p->first, first, err);
     return r < 0 ? r : note_name(&p->final, final, err);
 }
 
-static int give_page(const dv_page_list *list, const dv_response *res, progress *p, dv_page_fn fn,
-                     void *user_data, davit_error **err)
+static int give_page(const dv_page_list *list, dv_response *res, progress *p, dv_page_fn fn, void *user_data,
+                     davit_error **err)
 {
-    DV_AUTOPTR(dv_json) page = NULL;
-    const dv_json_limits limits = {.max_bytes = DV_PAGE_MAX, .max_values = DV_PAGE_VALUES_MAX};
-    int r = dv_json_parse(dv_buf_text(&res->body), res->body.size, &limits, NULL, &page, err);
+    DV_AUTOPTR(dv_json_names) names = NULL;
+    const dv_json_limits limits = {
+        .max_bytes = DV_PAGE_MAX, .max_values = DV_PAGE_VALUES_MAX, .any_number = true};
+    int r = dv_json_names_parse(res->body.data, res->body.size, &limits, list->key, &names, err);
     if (r < 0)
         return dv_error_wrap(err, r, "%s", list->what);
-    const dv_json *names = dv_json_get(page, list->key);
-    if (names && !dv_json_is(names, DV_JSON_ARRAY) && !dv_json_is(names, DV_JSON_NULL))
-        return dv_error_set(err, DAVIT_EFORMAT, "%s: \"%s\" is not an array", list->what, list->key);
     p->stop = is_repeated(p, names);
     size_t i = p->skipping ? passed_over(names, list->part.last) : 0;
-    p->skipping = p->skipping && i > 0 && i == dv_json_count(names);
-    for (; i < dv_json_count(names) && !p->stop; i++) {
-        const char *name = name_at(names, i);
+    p->skipping = p->skipping && i > 0 && i == dv_json_names_count(names);
+    for (; i < dv_json_names_count(names) && !p->stop; i++) {
+        const char *name = dv_json_names_at(names, i);
         if (!name)
-            continue;
+            continue; /* some registries list null */
         bool wanted = fn(name, user_data) == 0;
         p->stop = !wanted || ++p->given == list->part.limit;
     }

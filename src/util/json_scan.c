@@ -55,6 +55,7 @@ typedef struct scan {
     bool any_number;              /* of dv_json_limits */
     char *copy;                   /* NULL: none is kept */
     dv_json_member_fn *on_member; /* NULL: nobody wants to know */
+    bool elements;                /* of arrays, too */
     void *user;
     davit_error **err;
 } scan;
@@ -66,7 +67,8 @@ static int fail(scan *s, const char *why)
 
 static void skip_space(scan *s)
 {
-    while (s->at < s->size && strchr(" \t\r\n", s->bytes[s->at]) && s->bytes[s->at])
+    while (s->at < s->size && (s->bytes[s->at] == ' ' || s->bytes[s->at] == '\n' || s->bytes[s->at] == '\r' ||
+                               s->bytes[s->at] == '\t'))
         s->at++;
 }
 
@@ -142,10 +144,22 @@ static int scan_escape(scan *s, uint32_t *rune)
     return 0;
 }
 
+/* Most strings are nothing but this. */
+static void skip_plain(scan *s)
+{
+    const unsigned char *p = (const unsigned char *)s->bytes;
+    size_t at = s->at;
+    while (at < s->size && p[at] >= 0x20 && p[at] < 0x80 && p[at] != '"' && p[at] != '\\')
+        at++;
+    s->at = at;
+}
+
 /* From the opening quote to behind the closing one. k may be NULL. */
 static int scan_string(scan *s, key *k)
 {
     s->at++;
+    if (!k)
+        skip_plain(s);
     while (s->at < s->size) {
         unsigned char c = (unsigned char)s->bytes[s->at];
         uint32_t rune = c;
@@ -253,7 +267,7 @@ static void descend(scan *s, const frame *f, const char *element, size_t size, b
 {
     s->next_rows = 0;
     s->next_path_size = f->path_size + (dotted ? 1 : 0) + size;
-    for (unsigned i = 0; i < ROWS_MAX; i++) {
+    for (unsigned i = 0; f->rows && i < ROWS_MAX; i++) {
         if (!(f->rows & 1u << i))
             continue;
         const char *p = s->known[i].path + f->path_size;
@@ -352,7 +366,7 @@ static int scan_value(scan *s)
 static int end_member(scan *s)
 {
     frame *f = s->depth > 0 ? &s->frames[s->depth - 1] : NULL;
-    if (!f || !f->is_object || !s->on_member)
+    if (!f || !s->on_member || (!f->is_object && !s->elements))
         return 0;
     f->member.depth = s->depth;
     f->member.value_end = s->at;
@@ -387,6 +401,7 @@ static int scan_member(scan *s)
     f->has_members = true;
     if (!f->is_object) {
         descend(s, f, "[]", 2, false);
+        f->member.value = s->at;
         return scan_inner_value(s);
     }
     int r = scan_key(s, f);
@@ -439,8 +454,8 @@ static int scan_document(scan *s)
     return s->at == s->size ? 0 : fail(s, "something stands behind the document");
 }
 
-int dv_json_scan_members(const void *bytes, size_t size, const dv_json_limits *limits,
-                         const dv_json_known *known, dv_json_member_fn *on_member, void *user,
+static int scan_and_tell(const void *bytes, size_t size, const dv_json_limits *limits,
+                         const dv_json_known *known, dv_json_member_fn *on_member, bool elements, void *user,
                          davit_error **err)
 {
     if (size > limits->max_bytes)
@@ -448,8 +463,22 @@ int dv_json_scan_members(const void *bytes, size_t size, const dv_json_limits *l
     scan s;
     begin(&s, bytes, size, limits, known, err);
     s.on_member = on_member;
+    s.elements = elements;
     s.user = user;
     return scan_document(&s);
+}
+
+int dv_json_scan_members(const void *bytes, size_t size, const dv_json_limits *limits,
+                         const dv_json_known *known, dv_json_member_fn *on_member, void *user,
+                         davit_error **err)
+{
+    return scan_and_tell(bytes, size, limits, known, on_member, /* elements= */ false, user, err);
+}
+
+int dv_json_scan_parts(const void *bytes, size_t size, const dv_json_limits *limits,
+                       dv_json_member_fn *on_part, void *user, davit_error **err)
+{
+    return scan_and_tell(bytes, size, limits, NULL, on_part, /* elements= */ true, user, err);
 }
 
 int dv_json_scan_numbers(const void *bytes, size_t size, const dv_json_limits *limits,

@@ -47,4 +47,8 @@ int dv_json_scan_members(const void *bytes, size_t size, const dv_json_limits *l
                          const dv_json_known *known, dv_json_member_fn *on_member, void *user,
                          davit_error **err);
 
+/* The same, and of each element of an array as well: it has no key, key_end is 0. */
+int dv_json_scan_parts(const void *bytes, size_t size, const dv_json_limits *limits,
+                       dv_json_member_fn *on_part, void *user, davit_error **err);
+
 #endif

@@ -58,11 +58,32 @@ static void json_scan_members__may_be_stopped(void **state)
     dv_buf_clear(&t.lines);
 }
 
+static void json_scan_parts__elements_too(void **state)
+{
+    static const struct {
+        const char *text, *expected;
+    } rows[] = {
+        {"[]", ""},
+        {"[1, \"a\" ]", "1 =1;1 =\"a\";"},
+        {"{\"a\":[[2],{\"b\":null}]}",
+         "3 =2;2 =[2];3 \"b\"=null;2 ={\"b\":null};1 \"a\"=[[2],{\"b\":null}];"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const dv_json_limits limits = {.max_bytes = 1000};
+        told t = {.text = rows[i].text, .lines = DV_BUF_INIT(1000)};
+        int r = dv_json_scan_parts(rows[i].text, strlen(rows[i].text), &limits, on_member, &t, NULL);
+        if (r != 0 || strcmp(dv_buf_text(&t.lines), rows[i].expected) != 0)
+            fail_msg("%s: %d %s", rows[i].text, r, dv_buf_text(&t.lines));
+        dv_buf_clear(&t.lines);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_scan_members__where_they_stand),
         cmocka_unit_test(json_scan_members__may_be_stopped),
+        cmocka_unit_test(json_scan_parts__elements_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
