@@ -9,6 +9,7 @@
 #include "oci/manifest.h"
 #include "oci/reference.h"
 #include "registry/client.h"
+#include "registry/v2_manifest.h"
 #include "util/str.h"
 
 #include <stdarg.h>
@@ -125,13 +126,6 @@ static int put_all(dv_copy *c, const dv_copy_plan *plan, const char *name, bool 
     return r < 0 || !tagged ? r : c->target->ops->tag(c->target, plan, name, err);
 }
 
-/* A registry that said of a blob that it has it, and then does not know it (quirks.md). */
-static bool lied(const davit_error *err)
-{
-    return dv_str_equal(davit_error_registry_code(err), "MANIFEST_BLOB_UNKNOWN") ||
-           dv_str_equal(davit_error_registry_code(err), "BLOB_UNKNOWN");
-}
-
 static int move_content(dv_copy *c, const dv_copy_plan *plan, const char *name, bool tagged, bool alone,
                         davit_error **err)
 {
@@ -144,7 +138,7 @@ static int move_content(dv_copy *c, const dv_copy_plan *plan, const char *name, 
         return r;
     r = put_all(c, plan, name, tagged, &why);
     bool sparse = c->options->flags & DAVIT_COPY_SPARSE; /* then it may well miss what is not copied */
-    if (r == 0 || !c->target->registry || sparse || !lied(why))
+    if (r == 0 || !c->target->registry || sparse || !dv_v2_manifest_misses_blob(why))
         return r < 0 ? dv_error_move(err, &why, r) : 0;
     dv_copy_warn(c, "the registry lacks a blob that it said it has; all are looked at again");
     r = dv_copy_uploads(c, plan, /* anew= */ true, err);

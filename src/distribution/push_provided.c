@@ -7,6 +7,7 @@
 #include "oci/manifest.h"
 #include "oci/manifest_build.h"
 #include "registry/v2_blob.h"
+#include "registry/v2_manifest.h"
 #include "registry/v2_upload.h"
 #include "util/log.h"
 
@@ -67,6 +68,11 @@ static const known_layer *find_known(const provided *p, const davit_digest *diff
 static int remember(provided *p, const davit_digest *diff_id, const davit_descriptor *descriptor,
                     davit_error **err)
 {
+    for (size_t i = 0; i < p->known_count; i++)
+        if (davit_digest_equal(&p->known[i].diff_id, diff_id)) { /* sent again */
+            p->known[i].descriptor = *descriptor;
+            return 0;
+        }
     known_layer *grown = dv_realloc_array(p->known, p->known_count + 1, sizeof(*grown));
     if (!grown)
         return dv_error_oom(err);
@@ -113,12 +119,32 @@ static bool is_foreign(const davit_push_layer *layer)
     return layer->descriptor && layer->descriptor->url_count > 0;
 }
 
+static bool is_skipped(const provided *p, const davit_push_layer *layer)
+{
+    return is_foreign(layer) && p->push->options->flags & DAVIT_PUSH_SKIP_FOREIGN;
+}
+
+/* Whether the registry still has what was sent, mounted or found: 1, 0, negative. */
+static int is_still_there(const provided *p, dv_registry *reg, const layer_list *l, size_t i,
+                          davit_error **err)
+{
+    const davit_descriptor *d = &l->built[l->count - 1 - i].descriptor;
+    DV_AUTOPTR(davit_error) why = NULL;
+    uint64_t size = 0;
+    if (is_skipped(p, &l->layers[i]))
+        return 1;
+    int r = dv_v2_blob_head(reg, &d->digest, &size, &why);
+    if (r < 0)
+        return r == DAVIT_ENOTFOUND ? 0 : dv_error_move(err, &why, r);
+    return size == d->size;
+}
+
 /* 1: there is nothing to ask or send for it. */
 static int is_settled(provided *p, layer_list *l, size_t i)
 {
     const davit_push_layer *layer = &l->layers[i];
     const known_layer *known = find_known(p, &layer->diff_id);
-    if (is_foreign(layer) && p->push->options->flags & DAVIT_PUSH_SKIP_FOREIGN) {
+    if (is_skipped(p, layer)) {
         l->built[l->count - 1 - i] =
             (dv_build_layer){.descriptor = layer->descriptor->blob, .urls = layer->descriptor->urls};
         dv_push_tell(p->push, l->ids[i], "Skipped foreign layer", NULL);
@@ -134,11 +160,12 @@ static int is_settled(provided *p, layer_list *l, size_t i)
 }
 
 static int watch_layer(provided *p, dv_registry *reg, const char *repository, layer_list *l, size_t i,
-                       dv_push_run *run, davit_error **err)
+                       dv_push_how how, dv_push_run *run, davit_error **err)
 {
     const davit_push_layer *layer = &l->layers[i];
-    int r = dv_layer_source_init(&l->sources[i], p->push->client, layer, err);
-    l->sourced = i + 1;
+    int r = l->sources[i].client ? 0 : dv_layer_source_init(&l->sources[i], p->push->client, layer, err);
+    if (l->sourced <= i)
+        l->sourced = i + 1;
     if (r < 0)
         return r;
     bool known = layer->blob.algorithm != DAVIT_DIGEST_NONE;
@@ -158,27 +185,31 @@ static int watch_layer(provided *p, dv_registry *reg, const char *repository, la
         .table = p->provider->table,
         .hmac_key = reg->hmac_key,
         .has_auth_info = reg->has_auth_info,
+        .no_mount = how == DV_PUSH_MISSING,
     };
     return 0;
 }
 
-static int send_layers(provided *p, dv_registry *reg, const char *repository, layer_list *l, davit_error **err)
+static int send_layers(provided *p, dv_registry *reg, const char *repository, layer_list *l, dv_push_how how,
+                       davit_error **err)
 {
     DV_AUTO(dv_push_run) run = {.push = p->push};
     size_t failed;
     int r = dv_push_run_init(&run, l->count, err);
-    for (size_t i = 0; r == 0 && i < l->count; i++)
+    for (size_t i = 0; r == 0 && how == DV_PUSH_AS_USUAL && i < l->count; i++)
         dv_push_tell(p->push, l->ids[i], "Preparing", NULL);
-    for (size_t i = 0; r == 0 && i < l->count; i++)
-        if (!is_settled(p, l, i))
-            r = watch_layer(p, reg, repository, l, i, &run, err);
+    for (size_t i = 0; r == 0 && i < l->count; i++) {
+        int there = how == DV_PUSH_MISSING ? is_still_there(p, reg, l, i, err) : is_settled(p, l, i);
+        r = there == 0 ? watch_layer(p, reg, repository, l, i, how, &run, err) : there < 0 ? there : 0;
+    }
     if (r == 0)
         r = dv_push_run_wait(&run, &failed, err);
     for (size_t i = 0; r == 0 && i < run.count; i++) {
         const dv_upload_watch *w = &run.watches[i];
         size_t at = l->watched[i];
         set_descriptor(p, l, at, &w->sent_digest, w->sent_size);
-        dv_push_count(p->push, run.states[i], w->sent_size);
+        if (how == DV_PUSH_AS_USUAL || run.states[i] != DV_UP_EXISTS)
+            dv_push_count(p->push, run.states[i], w->sent_size);
         r = remember(p, &l->layers[at].diff_id, &l->built[l->count - 1 - at].descriptor, err);
     }
     return r;
@@ -224,6 +255,13 @@ static int put_manifest(provided *p, dv_registry *reg, const dv_provided_image *
     return r;
 }
 
+static int send_all(provided *p, dv_registry *reg, const dv_provided_image *image, const davit_digest *config,
+                    layer_list *layers, dv_push_how how, davit_error **err)
+{
+    int r = send_layers(p, reg, davit_reference_name(image->reference), layers, how, err);
+    return r < 0 ? r : send_config(reg, image, config, err);
+}
+
 static int push_image(provided *p, dv_registry *reg, const dv_provided_image *image, davit_error **err)
 {
     DV_AUTOPTR(davit_image_config) config = NULL;
@@ -233,14 +271,27 @@ static int push_image(provided *p, dv_registry *reg, const dv_provided_image *im
         return dv_error_wrap(err, r, "unable to get rootfs for image %s",
                              davit_reference_familiar(image->reference));
     r = get_layers(p, config, &layers, err);
-    if (r == 0)
-        r = send_layers(p, reg, davit_reference_name(image->reference), &layers, err);
-    if (r == 0)
-        r = send_config(reg, image, davit_image_config_id(config), err);
-    if (r == 0)
-        r = put_manifest(p, reg, image, davit_image_config_id(config), &layers, err);
-    p->push->result.tag_count += r == 0;
-    return r;
+    if (r < 0)
+        return r;
+    const davit_digest *id = davit_image_config_id(config);
+    DV_AUTOPTR(davit_error) why = NULL;
+    r = send_all(p, reg, image, id, &layers, DV_PUSH_AS_USUAL, err);
+    if (r < 0)
+        return r;
+    r = put_manifest(p, reg, image, id, &layers, &why);
+    if (r < 0 && dv_v2_manifest_misses_blob(why)) { /* quirks.md: a mount that lied */
+        dv_log(DAVIT_LOG_INFO, "%s: %s; once more", davit_reference_familiar(image->reference),
+               davit_error_message(why));
+        r = send_all(p, reg, image, id, &layers, DV_PUSH_MISSING, err);
+        if (r < 0)
+            return r;
+        davit_error_free(DV_STEAL(why));
+        r = put_manifest(p, reg, image, id, &layers, &why);
+    }
+    if (r < 0)
+        return dv_error_move(err, &why, r);
+    p->push->result.tag_count++;
+    return 0;
 }
 
 /* --- the whole ------------------------------------------------------------------------------------------------------- */

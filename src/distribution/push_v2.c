@@ -395,12 +395,6 @@ static int put_all(dv_registry *reg, const char *tag, const dv_push_content *c, 
     return r;
 }
 
-static bool misses_a_blob(const davit_error *err)
-{
-    const char *code = davit_error_registry_code(err);
-    return code && (strcmp(code, "MANIFEST_BLOB_UNKNOWN") == 0 || strcmp(code, "BLOB_UNKNOWN") == 0);
-}
-
 /* --- the record ------------------------------------------------------------------------------------------------------ */
 
 /* name@digest is what the tag was pushed as. Another target of the same digest cannot be; a store that fails is a warning. */
@@ -462,7 +456,7 @@ static int send_content(dv_push *p, dv_registry *reg, const davit_reference *ref
     if (r < 0)
         return r;
     r = put_all(reg, tag, c, &why);
-    if (r == 0 || !misses_a_blob(why))
+    if (r == 0 || !dv_v2_manifest_misses_blob(why))
         return r < 0 ? dv_error_move(err, &why, r) : 0;
     dv_log(DAVIT_LOG_INFO, "%s: %s; once more", davit_reference_familiar(ref), davit_error_message(why));
     r = dv_push_blobs(p, reg, repository, c, DV_PUSH_MISSING, err); /* quirks.md: a mount that lied */

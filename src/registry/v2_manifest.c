@@ -201,3 +201,9 @@ int dv_v2_manifest_delete(dv_registry *reg, const char *name, davit_error **err)
         return dv_error_oom(err);
     return dv_call_delete(reg, dv_buf_text(&path), err);
 }
+
+bool dv_v2_manifest_misses_blob(const davit_error *err)
+{
+    const char *code = davit_error_registry_code(err);
+    return dv_str_equal(code, "MANIFEST_BLOB_UNKNOWN") || dv_str_equal(code, "BLOB_UNKNOWN");
+}

@@ -55,4 +55,7 @@ int dv_v2_manifest_put(dv_registry *reg, const char *tag_or_digest, const char *
  */
 int dv_v2_manifest_delete(dv_registry *reg, const char *tag_or_digest, davit_error **err);
 
+/* Whether a manifest was refused since the registry lacks a blob: perhaps one that it said it has (quirks.md). */
+bool dv_v2_manifest_misses_blob(const davit_error *err);
+
 #endif

@@ -321,6 +321,63 @@ static void push_provided__what_is_said(void **state)
     assert_non_null(strstr(at, "\naux\n"));
 }
 
+static const char unknown[] =
+    "{\"errors\":[{\"code\":\"MANIFEST_BLOB_UNKNOWN\",\"message\":\"blob unknown to registry\"}]}";
+
+/* The registry lost the upper layer meanwhile, and has the lower one and the config. */
+static void serve_refusal(fixture *f, const embedder *e, unsigned times)
+{
+    char lower[200], config[200], length[64];
+    davit_digest digest = e->diff_ids[0];
+    snprintf(lower, sizeof(lower), "HEAD /v2/app/blobs/%s", digest.text);
+    snprintf(length, sizeof(length), "Content-Length: %zu\r\n", e->sizes[0]);
+    add(f, (script_row){.request = lower, .headers = length});
+    assert_int_equal(davit_digest_of(DAVIT_SHA256, e->config, strlen(e->config), &digest, NULL), 0);
+    snprintf(config, sizeof(config), "HEAD /v2/app/blobs/%s", digest.text);
+    snprintf(length, sizeof(length), "Content-Length: %zu\r\n", strlen(e->config));
+    add(f, (script_row){.request = config, .headers = length});
+    add(f, (script_row){.request = "PUT /v2/app/manifests/1.0",
+                        .times = times,
+                        .status = 400,
+                        .headers = "Content-Type: application/json\r\n",
+                        .body = unknown});
+}
+
+static void push_provided__a_manifest_that_misses_a_blob_gets_it_once(void **state)
+{
+    fixture *f = *state;
+    DV_AUTOPTR(embedder)
+    e = embedder_new(f, (const char *const[]){"one", "another"}, (const size_t[]){3, 7});
+    davit_push_result result;
+    DV_AUTOPTR(davit_error) err = NULL;
+    e->media_type = DV_MEDIA_TYPE_DOCKER_LAYER_GZIP;
+    serve_refusal(f, e, 1);
+    serve(f);
+    if (push(f, e, 0, &result, &err) < 0)
+        fail_msg("%s", davit_error_message(err));
+    assert_manifest(f, e, DV_MEDIA_TYPE_DOCKER_LAYER_GZIP, false);
+    assert_int_equal(script_count(f->script, "PUT /v2/app/manifests/1.0", NULL), 2);
+    assert_int_equal(script_count(f->script, "PATCH", NULL), 3);
+    assert_int_equal(result.sent_count, 3);
+    assert_int_equal(result.present_count, 0);
+    assert_int_equal(result.tag_count, 1);
+}
+
+static void push_provided__a_manifest_refused_twice_is_told(void **state)
+{
+    fixture *f = *state;
+    DV_AUTOPTR(embedder)
+    e = embedder_new(f, (const char *const[]){"one", "another"}, (const size_t[]){3, 7});
+    DV_AUTOPTR(davit_error) err = NULL;
+    e->media_type = DV_MEDIA_TYPE_DOCKER_LAYER_GZIP;
+    serve_refusal(f, e, 0);
+    serve(f);
+    assert_true(push(f, e, 0, NULL, &err) < 0);
+    if (!strstr(davit_error_message(err), "blob unknown"))
+        fail_msg("%s", davit_error_message(err));
+    assert_int_equal(script_count(f->script, "PUT /v2/app/manifests/1.0", NULL), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -331,6 +388,8 @@ int main(void)
         pull_test(push_provided__what_is_not_the_diff_id_is_refused),
         pull_test(push_provided__other_media_types_are_refused),
         pull_test(push_provided__what_is_said),
+        pull_test(push_provided__a_manifest_that_misses_a_blob_gets_it_once),
+        pull_test(push_provided__a_manifest_refused_twice_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
