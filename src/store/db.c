@@ -74,7 +74,18 @@ static const char schema_2[] =
     " sent INTEGER NOT NULL, updated_at INTEGER NOT NULL, PRIMARY KEY (repository, blob)) WITHOUT ROWID;"
     "PRAGMA user_version = 2;";
 
-static const char *const schema_steps[] = {schema_1, schema_2};
+/*
+ * v1_image: images of registries of the first version, each with its json as it came and, once it was fetched, the blob that its layer is
+ * here. registry: base URL of whoever was asked for it.
+ */
+static const char schema_3[] =
+    "CREATE TABLE v1_image (registry TEXT NOT NULL, id TEXT NOT NULL, parent TEXT NOT NULL, json TEXT NOT "
+    "NULL,"
+    " checksums TEXT NOT NULL, layer TEXT NOT NULL DEFAULT '', size INTEGER NOT NULL DEFAULT 0,"
+    " media_type TEXT NOT NULL DEFAULT '', diff_id TEXT NOT NULL DEFAULT '', PRIMARY KEY (registry, id));"
+    "PRAGMA user_version = 3;";
+
+static const char *const schema_steps[] = {schema_1, schema_2, schema_3};
 #define SCHEMA_VERSION ((int)(sizeof(schema_steps) / sizeof(schema_steps[0])))
 
 struct dv_rows {

@@ -170,6 +170,7 @@ static const char *const back_to_version_1[] = {
     "DROP TABLE layer",
     "DROP TABLE layer_reference",
     "DROP TABLE upload_session",
+    "DROP TABLE v1_image",
     "INSERT INTO blob_source (id, blob, repository) VALUES (7, 'sha256:aa', 'docker.io/library/old')",
     "PRAGMA user_version = 1",
 };
