@@ -498,8 +498,9 @@ typedef struct davit_v1_pull_options {
  * Pull from a v1 registry into the store: each image becomes one of today, with a config made from the metadata of all that it stands on
  * and diff_ids computed here; the same images give the same bytes. Its name is that of the host that was asked, of the repository and the tag.
  *
- * Layers that several of the tags stand on are fetched once. Checksums that the registry names are checked. Nothing is visible before all of
- * it was.
+ * Layers that several of the tags stand on are fetched once, several at a time. Checksums that the registry names are checked. No name is given
+ * before all of it was. What the store knows of an image by its id in this registry (the protocol has it that it never changes) is not asked for
+ * again. A token that ends meanwhile is renewed once for each request.
  *
  * @param name     as in davit_v1_client_find()
  * @param options  NULL for defaults

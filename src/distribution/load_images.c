@@ -198,10 +198,16 @@ int dv_load_check_system(const dv_load *l, const davit_platform *platform, davit
 
 /* --- images without a manifest of their own ------------------------------------------------------------------------------------- */
 
-static davit_descriptor layer_descriptor(const dv_load_image *image, size_t i)
+const char *dv_load_layer_type(const dv_load_content *c)
 {
     static const char *const types[] = {[DV_COMPRESSION_GZIP] = DV_MEDIA_TYPE_OCI_LAYER_GZIP,
                                         [DV_COMPRESSION_ZSTD] = DV_MEDIA_TYPE_OCI_LAYER_ZSTD};
+    bool known = c->compression < DV_COUNT(types) && types[c->compression];
+    return known ? types[c->compression] : DV_MEDIA_TYPE_OCI_LAYER;
+}
+
+static davit_descriptor layer_descriptor(const dv_load_image *image, size_t i)
+{
     size_t count;
     const dv_load_content *c = image->layers[i];
     davit_descriptor d = {.media_type = DV_MEDIA_TYPE_OCI_LAYER, .size = DAVIT_SIZE_UNKNOWN};
@@ -211,8 +217,7 @@ static davit_descriptor layer_descriptor(const dv_load_image *image, size_t i)
     }
     d.digest = c->digest;
     d.size = c->size;
-    if (c->compression < DV_COUNT(types) && types[c->compression])
-        d.media_type = types[c->compression];
+    d.media_type = dv_load_layer_type(c);
     return d;
 }
 

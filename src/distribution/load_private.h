@@ -1,7 +1,7 @@
 /*
  * distribution/load_private.h - what the stages of one load share: load.c (the whole), load_archive.c and load_layout.c (where bytes come
  * from), load_content.c (one file's bytes while they pass), load_images.c (what the documents say), load_v1.c (archives without a
- * manifest.json), load_record.c (into the store). pull_v1.c takes images of v1 registries the same way. Threads: the calling one.
+ * manifest.json), load_record.c (into the store). pull_v1.c and v1_task.c take images of v1 registries the same way. Threads: the calling one.
  */
 #ifndef DV_DISTRIBUTION_LOAD_PRIVATE_H
 #define DV_DISTRIBUTION_LOAD_PRIVATE_H
@@ -156,6 +156,9 @@ bool dv_load_platform_fits(const dv_load *l, const davit_platform *platform);
 int dv_load_check_system(const dv_load *l, const davit_platform *platform, davit_error **err);
 int dv_load_layer_mismatch(size_t index, const davit_digest *expected, const davit_digest *got,
                            davit_error **err);
+
+/* The media type of a layer that is kept so; a constant. */
+const char *dv_load_layer_type(const dv_load_content *c);
 
 /* One image out of a config and its layers, for manifests that the archive does not have. */
 typedef struct dv_load_image {

@@ -153,6 +153,71 @@ def test_through_an_index_with_a_token(davit, tmp_path):
         assert {r.headers["authorization"][:6] for r in registry.requests} == {"Token "}
 
 
+# ---- what is known is not asked for again -------------------------------------------------------------------------
+
+
+def test_pulling_again_asks_for_the_tag_only(davit, alone):
+    davit("v1", "pull", "-a", f"{alone.host}/old/app")
+    digest = davit("digest", f"store:{alone.host}/old/app:1.0").text
+    alone.requests.clear()
+    assert davit("v1", "pull", f"{alone.host}/old/app:1.0").lines == [f"Loaded image: {alone.host}/old/app:1.0"]
+    assert [r.path for r in alone.requests] == ["/v1/_ping", "/v1/repositories/old/app/tags/1.0"]
+    assert davit("digest", f"store:{alone.host}/old/app:1.0").text == digest
+
+
+def test_what_was_removed_is_fetched_again_without_its_json(davit, alone):
+    davit("v1", "pull", f"{alone.host}/old/app:1.0")
+    digest = davit("digest", f"store:{alone.host}/old/app:1.0").text
+    davit("rmi", f"{alone.host}/old/app:1.0")
+    davit("prune")
+    assert davit.store.blobs() == set()
+    alone.requests.clear()
+    davit("v1", "pull", f"{alone.host}/old/app:1.0")
+    assert fetched(alone) == sorted([BASE, MIDDLE, APP]) and not any(r.path.endswith("/json") for r in alone.requests)
+    assert davit("digest", f"store:{alone.host}/old/app:1.0").text == digest
+    assert davit("fsck").code == 0
+
+
+def test_an_id_is_another_image_in_another_registry(davit, alone, tmp_path):
+    with V1Registry() as other:
+        other.add(APP, {"other": b"other"})
+        other.tag("old/app", "1.0", APP)
+        davit("v1", "pull", f"{alone.host}/old/app:1.0")
+        davit("v1", "pull", f"{other.host}/old/app:1.0")
+        davit("unpack", f"store:{other.host}/old/app:1.0", tmp_path / "root")
+    assert {p.name for p in (tmp_path / "root").iterdir()} == {"other"}
+
+
+def test_bytes_that_changed_are_said_and_right_the_next_time(davit, alone):
+    """By the protocol an image never changes; a registry that packs anew gives the same tar in other bytes."""
+    alone.images[APP].checksum = "none"
+    davit("v1", "pull", f"{alone.host}/old/app:1.0")
+    davit("rmi", f"{alone.host}/old/app:1.0")
+    davit("prune")
+    alone.images[APP].layer = gzip.compress(alone.images[APP].layer)
+    assert "other bytes" in davit.fails(1, "v1", "pull", f"{alone.host}/old/app:1.0").error
+    davit("v1", "pull", f"{alone.host}/old/app:1.0")
+    assert davit("fsck").code == 0
+
+
+def test_a_wrong_checksum_is_not_remembered(davit, alone):
+    right = alone.images[MIDDLE].checksum
+    alone.images[MIDDLE].checksum = "sha256:" + "0" * 64
+    refused(davit, 5, f"{alone.host}/old/app:1.0")
+    alone.images[MIDDLE].checksum = right
+    davit("v1", "pull", f"{alone.host}/old/app:1.0")
+
+
+def test_layers_come_several_at_once(davit, alone):
+    """All of the first ones are under way before any is answered."""
+    for i in range(6):
+        alone.add(f"{i:016x}", {f"f{i}": b"x" * 100}, parent=f"{i - 1:016x}" if i else None)
+    alone.tag("old/deep", "1", f"{5:016x}")
+    alone.gate("/layer", 6)
+    davit("v1", "pull", f"{alone.host}/old/deep:1", timeout=20)
+    assert alone.most_at_once >= 6
+
+
 # ---- what makes no sense -----------------------------------------------------------------------------------------
 
 
@@ -192,8 +257,16 @@ def test_a_wrong_checksum(davit, alone):
 
 
 def test_a_truncated_layer(davit, alone):
-    alone.answers[f"GET images/{MIDDLE}/layer"] = Answer(200, alone.images[MIDDLE].layer, cut=1000)
-    refused(davit, {1, 6}, f"{alone.host}/old/app:1.0")
+    """What was right of the image is not fetched again; a connection that breaks looks the same."""
+    layer = alone.images[MIDDLE].layer
+    alone.answers[f"GET images/{MIDDLE}/layer"] = Answer(200, layer, cut=1000)
+    davit.fails({1, 6}, *FAST, "v1", "pull", f"{alone.host}/old/app:1.0")
+    assert davit.run("images", "--json").json == [] and davit.store.ingests() == []
+    assert "sha256:" + hashlib.sha256(layer).hexdigest() not in davit.store.blobs()
+    del alone.answers[f"GET images/{MIDDLE}/layer"]
+    alone.requests.clear()
+    davit("v1", "pull", f"{alone.host}/old/app:1.0")
+    assert fetched(alone) == [MIDDLE]
 
 
 def test_a_layer_that_does_not_inflate(davit, alone):
@@ -220,7 +293,19 @@ def test_an_image_for_another_system(davit, alone):
     assert "windows" in refused(davit, 1, f"{alone.host}/old/win:1")
 
 
-def test_a_token_that_expires_on_the_way(davit):
+@pytest.mark.parametrize("path", ["ancestry", "json", "layer"])
+def test_a_token_that_expires_on_the_way_is_renewed(davit, path):
+    with V1Index() as index, V1Registry(index=index) as registry:
+        registry.add(BASE, FILES[BASE])
+        registry.add(MIDDLE, FILES[MIDDLE], parent=BASE)
+        registry.tag("old/app", "1.0", MIDDLE)
+        registry.expires = lambda request: request.path.endswith(path)
+        davit("v1", "pull", "--index", index.url, "old/app:1.0")
+        tokens = [r for r in index.requests if r.path.endswith("/images") and "x-docker-token" in r.headers]
+        assert len(tokens) == 2 and len(fetched(registry)) <= 4
+
+
+def test_a_token_that_does_not_get_better(davit):
     with V1Index() as index, V1Registry(index=index) as registry:
         registry.add(BASE, FILES[BASE])
         registry.tag("old/app", "1.0", BASE)

@@ -96,6 +96,24 @@ class Server:
     def __init__(self, authority=None, name="127.0.0.1"):
         self.authority, self.name = authority, name
         self.answers, self.requests = {}, []
+        self.gates = {}                     # end of a path: a barrier
+        self.most_at_once = 0
+
+    def gate(self, tail, count):
+        """Answer no request whose path ends so before `count` of them are there at once (or two seconds are over)."""
+        self.gates[tail] = [threading.Barrier(count), 0]
+
+    def _pass_gate(self, request):
+        for tail, gate in self.gates.items():
+            if not request.path.endswith(tail):
+                continue
+            gate[1] += 1
+            self.most_at_once = max(self.most_at_once, gate[1])
+            try:
+                gate[0].wait(2)
+            except threading.BrokenBarrierError:
+                pass
+            gate[1] -= 1
 
     def __enter__(self):
         outer = self
@@ -161,6 +179,7 @@ class Server:
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
         request = Request(handler.command, split.path, query, headers, self._body(handler))
         self.requests.append(request)
+        self._pass_gate(request)
         self._send(handler, self._ordered(request) or self._route(request))
 
     def _ordered(self, request):
@@ -288,6 +307,7 @@ class V1Registry(Server):
         self.ranges = True
         self.unit = ""                      # before the bytes of a Content-Range: the old server left it out
         self.redirect_layers = None         # the URL of a storage, in place of bytes
+        self.expires = None                 # decides at which request all tokens of the index end, once
 
     def __enter__(self):
         super().__enter__()
@@ -345,6 +365,9 @@ class V1Registry(Server):
 
     def _route(self, request):
         path = request.path.removeprefix("/v1/")
+        if self.expires and self.expires(request):
+            self.expires = None
+            self.index.tokens.clear()
         answer = self._find(request, path)
         if self.cookies and answer.status < 300:
             answer.headers = {**answer.headers, "Set-Cookie": "session=granted; Path=/"}
