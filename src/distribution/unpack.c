@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -127,8 +128,8 @@ int dv_unpacking_check_target_of_files(const dv_unpacking *u, davit_error **err)
 {
     const char *store_dir = u->client->store_dir, *path = u->placed.place.path;
     struct stat target;
-    DV_AUTOFREE char *real = realpath(path, NULL); /* an archive may be behind a link */
-    DV_AUTOCLOSE image = open_near(real ? real : path);
+    char real[PATH_MAX];
+    DV_AUTOCLOSE image = open_near(realpath(path, real) ? real : path); /* it may be behind a link */
     DV_AUTOCLOSE store = store_dir ? open(store_dir, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
     if (image >= 0 && stat(u->target, &target) == 0 && is_within(image, &target))
         return dv_error_set(err, DAVIT_EINVAL, "cannot unpack to %s: the image comes from there, %s",

@@ -3,6 +3,7 @@
 
 #include "../../support/tar_blocks.h"
 #include "archive/staging.h"
+#include "davit/copy.h"
 #include "davit/unpack.h"
 #include "oci/media_type.h"
 #include "store/image_store.h"
@@ -202,6 +203,65 @@ static void unpack__a_cancelled_client_unpacks_nothing(void **state)
     davit_error_free(err);
 }
 
+/* --- places of files --------------------------------------------------------------------------------------------------- */
+
+typedef struct asked {
+    unsigned times;
+    int answer;
+} asked;
+
+static int verify(const davit_reference *ref, const davit_manifest *manifest, void *user)
+{
+    asked *a = user;
+    assert_null(ref); /* a place is none */
+    assert_non_null(manifest);
+    a->times++;
+    return a->answer;
+}
+
+static int take(const void *bytes, size_t size, void *user)
+{
+    (void)bytes, (void)size, (void)user;
+    return 0;
+}
+
+static void unpack__a_place_of_files_needs_no_store_and_asks_the_verifier(void **state)
+{
+    fixture *f = *state;
+    char place[64];
+    asked a = {.answer = 1};
+    davit_error *err = NULL;
+    davit_unpack_result *result;
+    davit_client_options options = quick_options(f);
+    davit_unpack_options o = DAVIT_UNPACK_OPTIONS_INIT;
+    davit_export_options x = DAVIT_EXPORT_OPTIONS_INIT;
+    const stored_image stored = put_image(f);
+    snprintf(place, sizeof(place), "dir:%s/place", f->dir);
+    assert_ok(davit_copy(f->client, "store:" NAME, place, NULL, NULL, &err));
+    options.store_dir = NULL;
+    use_options(f, &options);
+    o.verify = x.verify = verify;
+    o.user_data = x.user_data = &a;
+    o.pull = DAVIT_PULL_ALWAYS;
+    assert_int_equal(davit_unpack(f->client, place, target_in(f), &o, NULL, NULL), DAVIT_EINVAL);
+    assert_int_equal(a.times, 0);
+    o.pull = DAVIT_PULL_NEVER;
+    assert_int_equal(davit_unpack(f->client, place, target_in(f), &o, NULL, &err), DAVIT_EDENIED);
+    assert_non_null(strstr(davit_error_message(err), "was refused by the verifier"));
+    davit_error_free(DV_STEAL(err));
+    assert_int_equal(davit_export(f->client, place, &x, take, NULL, NULL), DAVIT_EDENIED);
+    assert_false(target_exists(f));
+    a = (asked){0};
+    o.flags = DAVIT_UNPACK_NO_STORE;
+    assert_ok(davit_unpack(f->client, place, target_in(f), &o, &result, &err));
+    assert_int_equal(a.times, 1);
+    assert_false(result->from_store);
+    assert_true(davit_digest_equal(&result->manifest, &stored.manifest));
+    assert_int_equal(result->file_count, 3);
+    davit_unpack_result_free(result);
+    remove_target(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +271,7 @@ int main(void)
         pull_test(unpack__the_result_says_what_was_done_and_the_store_learns_the_diff_ids),
         pull_test(unpack__only_layers_that_were_inflated_are_learnt),
         pull_test(unpack__a_cancelled_client_unpacks_nothing),
+        pull_test(unpack__a_place_of_files_needs_no_store_and_asks_the_verifier),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
