@@ -451,7 +451,7 @@ static int make_endpoints(davit_error **err)
 static int use_service(davit_error **err)
 {
     static const char *const mirrors[] = {"https://mirror.example/prefix", NULL};
-    static const char *const hosts[] = {"10.0.0.0/8", "b.example", "a.example:5000", NULL};
+    static const char *const hosts[] = {"b.example", "a.example:5000", NULL};
     const davit_service_options options = {.version = DAVIT_SERVICE_OPTIONS_VERSION,
                                            .flags = DAVIT_SERVICE_V27,
                                            .mirrors = mirrors,
