@@ -10,7 +10,7 @@
 #include "oci/artifact_manifest.h"
 #include "oci/artifact_title.h"
 #include "oci/manifest.h"
-#include "registry/v2_upload.h"
+#include "registry/upload_bytes.h"
 #include "util/file.h"
 #include "util/str.h"
 

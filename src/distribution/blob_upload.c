@@ -5,6 +5,7 @@
 #include "distribution/blob_upload.h"
 
 #include "net/file_body.h"
+#include "registry/upload_bytes.h"
 #include "registry/v2_blob.h"
 #include "registry/v2_upload.h"
 #include "util/file.h"

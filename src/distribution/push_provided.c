@@ -6,9 +6,9 @@
 #include "distribution/push_private.h"
 #include "oci/manifest.h"
 #include "oci/manifest_build.h"
+#include "registry/upload_bytes.h"
 #include "registry/v2_blob.h"
 #include "registry/v2_manifest.h"
-#include "registry/v2_upload.h"
 #include "util/log.h"
 
 #include <string.h>

@@ -13,10 +13,10 @@
 #include "distribution/fallback.h"
 #include "oci/manifest.h"
 #include "oci/media_type.h"
+#include "registry/upload_bytes.h"
 #include "registry/v2_blob.h"
 #include "registry/v2_referrer.h"
 #include "registry/v2_tag.h"
-#include "registry/v2_upload.h"
 #include "util/clock.h"
 #include "util/hex.h"
 

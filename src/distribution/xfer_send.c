@@ -430,16 +430,16 @@ static void ask_next(dv_send *s)
     davit_error *err = NULL;
     int r;
     if (s->stage == STAGE_MOUNT && s->mount_given) {
-        r = dv_upload_open_start(s->leader->registry, &s->digest, s->leader->mount_from, on_opened, s,
-                                 &s->open, &err);
+        r = dv_upload_open_start(s->leader->registry, &s->digest, s->leader->mount_from, /* attempts= */ 0,
+                                 on_opened, s, &s->open, &err);
     } else if (s->next == s->candidates.count) {
         s->stage++;
         next_stage(s);
         return;
     } else if (s->stage == STAGE_MOUNT) {
         const dv_metadata_entry *e = &s->candidates.items[s->next];
-        r = dv_upload_open_start(s->leader->registry, &e->digest, path_of(e->repository), on_opened, s,
-                                 &s->open, &err);
+        r = dv_upload_open_start(s->leader->registry, &e->digest, path_of(e->repository), /* attempts= */ 0,
+                                 on_opened, s, &s->open, &err);
     } else {
         const dv_metadata_entry *e = &s->candidates.items[s->next];
         r = note_asked(s, &e->digest)

@@ -1,12 +1,13 @@
 /*
  * registry/v2_upload.c - see v2_upload.h.
  *
+ * Leaves to others: how a session is opened (upload_session.c).
+ *
  * States of an upload: opening a session, asking an old one where it is, sending (PATCH or the one PUT), finishing (PUT without a
  * body), looking whether the blob is there after all, waiting to go on. What comes next is upload_plan.c's decision.
  */
 #include "registry/v2_upload.h"
 
-#include "net/address.h"
 #include "net/retry.h"
 #include "registry/upload_plan.h"
 #include "registry/v2_blob.h"
@@ -16,180 +17,10 @@
 #include <string.h>
 
 #define OCTETS "application/octet-stream"
-#define ANSWER_MAX (64u << 10) /* bytes of an answer's body, which says nothing to us */
 /* A registry reads the whole blob again, or moves it, before it answers the last request: time for that, at 8 MiB/s. */
 #define FINISH_BYTES_PER_MS 8192
 #define FINISH_MAX_MS (30u * 60 * 1000)
-#define DISCARD_MAX_MS 3000 /* a courtesy: nobody waits long for it */
-#define ASKS_MAX 2          /* that one session is asked where it is, without progress */
-
-void dv_upload_session_clear(dv_upload_session *s)
-{
-    free(s->url);
-    *s = (dv_upload_session)DV_UPLOAD_SESSION_INIT;
-}
-
-/* --- opening ---------------------------------------------------------------------------------------------------------- */
-
-struct dv_upload_open {
-    dv_registry *registry;
-    dv_upload_open_fn *on_done;
-    void *user;
-    bool mounting;
-    davit_digest blob;
-    char *from;
-    dv_call *call;
-    dv_blob_head *head;
-};
-
-static void open_free(dv_upload_open *open)
-{
-    if (open->call)
-        dv_call_cancel(open->call);
-    if (open->head)
-        dv_blob_head_cancel(open->head);
-    free(open->from);
-    free(open);
-}
-
-void dv_upload_open_cancel(dv_upload_open *open)
-{
-    open_free(open);
-}
-
-static void open_end(dv_upload_open *open, int r, bool mounted, uint64_t size, dv_upload_session *session,
-                     davit_error *err)
-{
-    dv_upload_open_fn *on_done = open->on_done;
-    void *user = open->user;
-    DV_AUTO(dv_upload_session) none = DV_UPLOAD_SESSION_INIT;
-    open_free(open);
-    on_done(user, r, mounted, size, session ? session : &none, err);
-}
-
-static void open_looked(void *user, int r, uint64_t size, davit_error *err)
-{
-    dv_upload_open *open = user;
-    open->head = NULL;
-    if (r == DAVIT_ENOTFOUND)
-        r = dv_error_set(&err, DAVIT_ENOTFOUND, "the registry says that it mounted the blob, but has none");
-    open_end(open, r, r == 0, size, NULL, err);
-}
-
-/* Where an answer says the session is; the answer's own URL when it does not say and that one is given. */
-static int take_location(const dv_registry *reg, const dv_response *answer, dv_url *out, davit_error **err)
-{
-    const char *location = dv_headers_get(&answer->headers, "Location");
-    bool private =
-        (reg->host->peer_known && reg->host->peer_private) || dv_host_is_private(reg->endpoint.url.host);
-    if (!location || !*location)
-        return dv_error_set(err, DAVIT_EPROTOCOL, "%s: answer to an upload without a Location",
-                            answer->url.host);
-    DV_AUTO(dv_url) url = DV_URL_INIT;
-    int r = dv_redirect_target(&answer->url, location, !private, &url, err);
-    if (r < 0)
-        return r;
-    dv_url_clear(out);
-    *out = url;
-    url = (dv_url)DV_URL_INIT;
-    return 0;
-}
-
-static int read_opened(dv_upload_open *open, const dv_response *answer, dv_upload_session *out,
-                       davit_error **err)
-{
-    dv_upload_plan plan;
-    DV_AUTO(dv_url) url = DV_URL_INIT;
-    if (answer->status != 202)
-        return dv_error_set(err, DAVIT_EPROTOCOL, "received unexpected HTTP status: %d %s", answer->status,
-                            dv_http_reason(answer->status));
-    int r = take_location(open->registry, answer, &url, err);
-    if (r < 0)
-        return r;
-    dv_upload_plan_init(&plan, DAVIT_SIZE_UNKNOWN, false);
-    dv_upload_plan_opened(&plan, &answer->headers);
-    char *text = dv_strdup(url.text);
-    if (!text)
-        return dv_error_oom(err);
-    *out = (dv_upload_session){.url = text, .chunk_min = plan.chunk_min};
-    return 0;
-}
-
-static void opened(void *user, int r, dv_response *answer, davit_error *err)
-{
-    dv_upload_open *open = user;
-    DV_AUTO(dv_upload_session) session = DV_UPLOAD_SESSION_INIT;
-    open->call = NULL;
-    if (r == 0 && answer->status == 201 && open->mounting) {
-        r = dv_blob_head_start(open->registry, &open->blob, open_looked, open, &open->head, &err);
-        if (r == 0)
-            return;
-    }
-    if (r == 0)
-        r = read_opened(open, answer, &session, &err);
-    open_end(open, r, false, DAVIT_SIZE_UNKNOWN, &session, err);
-}
-
-static const dv_call_handler open_handler = {.on_done = opened};
-
-static int open_post(dv_upload_open *open, uint32_t attempts, davit_error **err)
-{
-    DV_AUTO(dv_buf) path = DV_BUF_INIT(DV_URL_MAX);
-    DV_AUTO(dv_buf) query = DV_BUF_INIT(DV_URL_MAX);
-    dv_buf_printf(&path, "v2/%s/blobs/uploads/", open->registry->path);
-    if (open->from) {
-        dv_buf_puts(&query, "from=");
-        dv_url_escape(&query, open->from, /* form= */ true);
-    }
-    if (open->mounting) {
-        dv_buf_puts(&query, open->from ? "&mount=" : "mount=");
-        dv_url_escape(&query, open->blob.text, /* form= */ true);
-    }
-    if (path.failed || query.failed)
-        return dv_error_oom(err);
-    /* The bytes follow on the same connection; a mount is small and goes with everything small (DESIGN 5). */
-    return dv_call_start(open->registry,
-                         &(dv_call_spec){.method = "POST",
-                                         .path = dv_buf_text(&path),
-                                         .query = query.size ? dv_buf_text(&query) : NULL,
-                                         .from = open->from,
-                                         .blob = !open->mounting,
-                                         .attempts = attempts,
-                                         .body_max = ANSWER_MAX,
-                                         .handler = &open_handler,
-                                         .user = open},
-                         &open->call, err);
-}
-
-static int open_start(dv_registry *reg, const davit_digest *mount, const char *from, uint32_t attempts,
-                      dv_upload_open_fn *on_done, void *user, dv_upload_open **out, davit_error **err)
-{
-    dv_upload_open *open = dv_new(dv_upload_open);
-    if (!open)
-        return dv_error_oom(err);
-    open->registry = reg;
-    open->on_done = on_done;
-    open->user = user;
-    open->mounting = mount != NULL;
-    if (mount)
-        open->blob = *mount;
-    open->from = dv_strdup(mount ? from : NULL);
-    int r = mount && from && !open->from ? dv_error_oom(err) : open_post(open, attempts, err);
-    if (r < 0) {
-        open_free(open);
-        return r;
-    }
-    *out = open;
-    return 0;
-}
-
-int dv_upload_open_start(dv_registry *reg, const davit_digest *mount, const char *from,
-                         dv_upload_open_fn *on_done, void *user, dv_upload_open **out, davit_error **err)
-{
-    return open_start(reg, mount, from, /* attempts= */ 0, on_done, user, out, err);
-}
-
-/* --- sending ---------------------------------------------------------------------------------------------------------- */
+#define ASKS_MAX 2 /* that one session is asked where it is, without progress */
 
 struct dv_upload {
     dv_registry *registry;
@@ -432,7 +263,8 @@ static void upload_opened(void *user, int r, bool mounted, uint64_t size, dv_upl
 static void upload_open_again(dv_upload *u)
 {
     davit_error *err = NULL;
-    int r = open_start(u->registry, NULL, NULL, /* attempts= */ 1, upload_opened, u, &u->open, &err);
+    int r =
+        dv_upload_open_start(u->registry, NULL, NULL, /* attempts= */ 1, upload_opened, u, &u->open, &err);
     if (r < 0)
         upload_end(u, r, err);
 }
@@ -497,20 +329,27 @@ static void take_progress(dv_upload *u, uint64_t at)
     u->session.at = at;
 }
 
-static int asked(dv_upload *u, const dv_response *answer, davit_error **err)
+/* Where the answer says that the session is now, if it does, with that many bytes. */
+static int go_on_from(dv_upload *u, const dv_response *answer, uint64_t at, davit_error **err)
 {
-    uint64_t at;
     DV_AUTO(dv_url) url = DV_URL_INIT;
-    int r = dv_upload_asked(&u->plan, &answer->headers, u->session.at, &at, err);
-    if (r == 0 && !can_go_on_from(u, at))
-        r = dv_error_set(err, DAVIT_EUNSUPPORTED, "what was sent cannot be sent again");
-    if (r == 0 && dv_headers_get(&answer->headers, "Location"))
-        r = take_location(u->registry, answer, &url, err);
+    int r = 0;
+    if (dv_headers_get(&answer->headers, "Location"))
+        r = dv_upload_take_location(u->registry, answer, &url, err);
     if (r == 0 && url.text)
         r = keep_url(u, &url, err);
     if (r == 0)
         take_progress(u, at);
     return r;
+}
+
+static int asked(dv_upload *u, const dv_response *answer, davit_error **err)
+{
+    uint64_t at;
+    int r = dv_upload_asked(&u->plan, &answer->headers, u->session.at, &at, err);
+    if (r == 0 && !can_go_on_from(u, at))
+        r = dv_error_set(err, DAVIT_EUNSUPPORTED, "what was sent cannot be sent again");
+    return r < 0 ? r : go_on_from(u, answer, at, err);
 }
 
 static void upload_asked(void *user, int r, dv_response *answer, davit_error *err)
@@ -548,7 +387,7 @@ static void upload_ask(dv_upload *u)
                                           .url = &u->url,
                                           .blob = true,
                                           .fresh = true,
-                                          .body_max = ANSWER_MAX,
+                                          .body_max = DV_UPLOAD_ANSWER_MAX,
                                           .handler = &ask_handler,
                                           .user = u},
                           &u->call, &err);
@@ -558,19 +397,12 @@ static void upload_ask(dv_upload *u)
 
 static int patched(dv_upload *u, const dv_response *answer, davit_error **err)
 {
-    DV_AUTO(dv_url) url = DV_URL_INIT;
     uint64_t at, sent = u->meter.at - u->piece.first;
     int r = dv_upload_patched(&u->plan, &answer->headers, u->piece.first, sent, &at, err);
     if (r == 0 && !can_go_on_from(u, at))
         r = dv_error_set(err, DAVIT_EPROTOCOL, "the registry has %llu bytes of %llu that were sent",
                          (unsigned long long)at, (unsigned long long)u->meter.at);
-    if (r == 0 && dv_headers_get(&answer->headers, "Location"))
-        r = take_location(u->registry, answer, &url, err);
-    if (r == 0 && url.text)
-        r = keep_url(u, &url, err);
-    if (r == 0)
-        take_progress(u, at);
-    return r;
+    return r < 0 ? r : go_on_from(u, answer, at, err);
 }
 
 static int check_told_digest(const dv_upload *u, const dv_response *answer, davit_error **err)
@@ -633,7 +465,7 @@ static int send_patch(dv_upload *u, davit_error **err)
                                          .header_count = sized ? 2 : 1,
                                          .body = &u->part.body,
                                          .blob = true,
-                                         .body_max = ANSWER_MAX,
+                                         .body_max = DV_UPLOAD_ANSWER_MAX,
                                          .handler = &send_handler,
                                          .user = u},
                          &u->call, err);
@@ -671,7 +503,7 @@ static int send_put(dv_upload *u, davit_error **err)
                                          .more_time_ms = more < FINISH_MAX_MS ? (uint32_t)more : FINISH_MAX_MS,
                                          .blob = true,
                                          .attempts = 1,
-                                         .body_max = ANSWER_MAX,
+                                         .body_max = DV_UPLOAD_ANSWER_MAX,
                                          .handler = &send_handler,
                                          .user = u},
                          &u->call, err);
@@ -738,114 +570,4 @@ int dv_upload_start(dv_registry *reg, const dv_upload_spec *spec, dv_upload **ou
     dv_timer_start(reg->client->loop, &u->timer, 0);
     *out = u;
     return 0;
-}
-
-/* --- for the calling thread --------------------------------------------------------------------------------------------- */
-
-int dv_upload_discard(dv_registry *reg, const dv_upload_session *session, davit_error **err)
-{
-    DV_AUTO(dv_url) url = DV_URL_INIT;
-    DV_AUTO(dv_response) res = DV_RESPONSE_INIT;
-    DV_AUTOPTR(davit_error) why = NULL;
-    int r = dv_url_parse(session->url, &url, err);
-    if (r < 0)
-        return r;
-    r = dv_call_wait(reg,
-                     &(dv_call_spec){.method = "DELETE",
-                                     .url = &url,
-                                     .blob = true,
-                                     .attempts = 1,
-                                     .limit_ms = DISCARD_MAX_MS,
-                                     .body_max = ANSWER_MAX},
-                     &res, &why);
-    return r < 0 && davit_error_http_status(why) == 404 ? 0 : dv_error_move(err, &why, r);
-}
-
-typedef struct bytes_upload {
-    dv_task task, cancel;
-    dv_node done;
-    dv_queue *queue;
-    dv_registry *registry;
-    const davit_digest *digest;
-    dv_memory_body body;
-    dv_upload *upload;
-    dv_upload_session session; /* that is open */
-    int result;
-    davit_error *err;
-} bytes_upload;
-
-static void bytes_done(void *user, int r, uint64_t size, davit_error *err)
-{
-    bytes_upload *b = user;
-    b->upload = NULL;
-    b->result = r;
-    b->err = err;
-    dv_queue_push(b->queue, &b->done);
-}
-
-static void bytes_session(void *user, const dv_upload_session *session)
-{
-    bytes_upload *b = user;
-    dv_upload_session_clear(&b->session);
-    b->session.url = dv_strdup(session->url);
-}
-
-static const dv_upload_handler bytes_handler = {.on_session = bytes_session, .on_done = bytes_done};
-
-static void bytes_start(dv_task *task)
-{
-    bytes_upload *b = (bytes_upload *)task;
-    davit_error *err = NULL;
-    int r = dv_upload_start(b->registry,
-                            &(dv_upload_spec){.digest = b->digest,
-                                              .size = b->body.body.size,
-                                              .body = &b->body.body,
-                                              .handler = &bytes_handler,
-                                              .user = b},
-                            &b->upload, &err);
-    if (r < 0)
-        bytes_done(b, r, 0, err);
-}
-
-static void bytes_cancel(dv_task *task)
-{
-    bytes_upload *b = (bytes_upload *)((char *)task - offsetof(bytes_upload, cancel));
-    davit_error *err = NULL;
-    if (!b->upload)
-        return;
-    dv_upload_cancel(b->upload);
-    int r = dv_error_set(&err, DAVIT_ECANCELLED, "cancelled");
-    bytes_done(b, r, 0, err);
-}
-
-int dv_v2_upload_bytes(dv_registry *reg, const davit_digest *digest, const void *bytes, size_t size,
-                       davit_error **err)
-{
-    davit_client *client = reg->client;
-    bytes_upload b = {.task.run = bytes_start, .cancel.run = bytes_cancel, .registry = reg, .digest = digest};
-    int r = dv_client_check_cancelled(client, err);
-    if (r < 0)
-        return r;
-    dv_memory_body_init(&b.body, bytes, size);
-    b.queue = dv_queue_new();
-    if (!b.queue)
-        return dv_error_oom(err);
-    r = dv_loop_post(client->loop, &b.task, err);
-    if (r == 0) {
-        bool cancelling = false;
-        while (!dv_queue_pop(b.queue, cancelling ? -1 : 100)) {
-            if (!atomic_load(&client->cancelled))
-                continue;
-            cancelling = true;
-            dv_loop_post_again(client->loop, &b.cancel);
-        }
-        if (cancelling)
-            dv_loop_barrier(client->loop);
-        if (b.session.url && b.result < 0 && davit_error_http_status(b.err) > 0)
-            dv_upload_discard(reg, &b.session, NULL); /* nobody goes on with it */
-        r = dv_error_move(err, &b.err, b.result);
-    }
-    dv_upload_session_clear(&b.session);
-    dv_queue_free(b.queue);
-    return r < 0 ? dv_error_wrap(err, r, "blob %s", digest->text) : 0;
 }

@@ -1,52 +1,13 @@
 /*
- * registry/v2_upload.h - a blob goes to a registry: mounted, in one PUT, or in pieces that can be gone on with. Spec: registry-v2.md 6,
- * push.md 7 and 8, quirks.md.
- *
- * A session is what a POST opens; its URL may hold secrets, so it is never shown. Every Location is resolved by the rules of
- * redirects; one on another origin gets no credentials (threats A5).
+ * registry/v2_upload.h - a blob goes to a registry: in one PUT, or in pieces that can be gone on with. Spec: registry-v2.md 6, push.md 7 and
+ * 8, quirks.md.
  */
 #ifndef DV_REGISTRY_V2_UPLOAD_H
 #define DV_REGISTRY_V2_UPLOAD_H
 
 #include "davit/digest.h"
 #include "net/body.h"
-#include "registry/call.h"
-
-/* A session that a registry keeps for us. */
-typedef struct dv_upload_session {
-    char *url;          /* a whole URL; NULL: none */
-    uint64_t at;        /* bytes that the registry has acknowledged */
-    uint64_t chunk_min; /* OCI-Chunk-Min-Length, 0: none */
-} dv_upload_session;
-
-#define DV_UPLOAD_SESSION_INIT \
-    {                          \
-        0                      \
-    }
-void dv_upload_session_clear(dv_upload_session *s);
-DV_DEFINE_AUTO(dv_upload_session, dv_upload_session_clear)
-
-/* --- opening: a session, or a blob that the registry has elsewhere ------------------------------------------------- */
-
-typedef struct dv_upload_open dv_upload_open;
-
-/*
- * The end; the opening is gone. r is 0: mounted, and a HEAD has shown that it is there (size: its length), or a session, which the
- * callee may take the parts of. A mount that is answered 201 though the blob is not there is DAVIT_ENOTFOUND (quirks.md).
- */
-typedef void dv_upload_open_fn(void *user, int r, bool mounted, uint64_t size, dv_upload_session *session,
-                               davit_error *err);
-
-/*
- * Threads: loop. POST uploads/, repeated by the client's policy. mount: this blob, from the repository `from` (path only) of the
- * same registry; both NULL: just a session. All are copied. On failure no callback is called.
- */
-int dv_upload_open_start(dv_registry *reg, const davit_digest *mount, const char *from,
-                         dv_upload_open_fn *on_done, void *user, dv_upload_open **out, davit_error **err);
-/* Threads: loop. No further callback. Not from within one of its own callbacks. */
-void dv_upload_open_cancel(dv_upload_open *open);
-
-/* --- sending -------------------------------------------------------------------------------------------------------- */
+#include "registry/upload_session.h"
 
 typedef struct dv_upload dv_upload;
 
@@ -87,16 +48,5 @@ int dv_upload_start(dv_registry *reg, const dv_upload_spec *spec, dv_upload **ou
  * dv_upload_discard() ends it.
  */
 void dv_upload_cancel(dv_upload *upload);
-
-/* --- for the calling thread ------------------------------------------------------------------------------------------ */
-
-/*
- * Threads: a caller's; block. Tell the registry that a session is not wanted any more; one that is gone is fine (registry-v2.md
- * 6.5). An error is for the log only.
- */
-int dv_upload_discard(dv_registry *reg, const dv_upload_session *session, davit_error **err);
-/* One blob from memory, whatever strategy fits. Does not look whether it is there. */
-int dv_v2_upload_bytes(dv_registry *reg, const davit_digest *digest, const void *bytes, size_t size,
-                       davit_error **err);
 
 #endif
