@@ -157,6 +157,15 @@ def test_inspect_and_history_say_of_it_what_the_store_says(davit, other_davit, r
     assert not davit.store.path.exists()
 
 
+def test_history_of_an_image_in_a_registry(davit, open_registry, images):
+    ref = f"docker://{open_registry.host}/demo/derived:1.0"
+    steps = davit("history", "--json", ref).json
+    assert steps == davit("history", "--json", f"oci:{images.path}:derived").json
+    assert len(steps) == 6 and steps[0]["Id"] == images.image("derived").config
+    davit.fails(3, "history", ref + "-absent")
+    assert not davit.store.path.exists()
+
+
 def test_zstd_layers_and_a_digest_in_place_of_a_name(davit, images, tmp_path, target):
     digest = images.tags()["debian-zstd"]["digest"]
     davit("unpack", f"oci:{images.path}@{digest}", target)
