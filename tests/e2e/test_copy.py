@@ -163,7 +163,7 @@ def test_questions_to_places_without_a_registry(davit, layout, places, kind):
     assert davit("digest", "--platform", "linux/s390x", place).text.strip() == child
     assert davit("config", "--platform", "linux/s390x", place).out == layout.blob(layout.json(child)["config"]["digest"])
     davit.fails(3, "digest", "--platform", "linux/mips64", place)
-    failed = davit.fails({1, 2}, "unpack", place, places.root / "root")
+    failed = davit.fails({1, 2}, "tags", place)         # not every command reads such places
     assert "davit copy brings the image into the store" in " ".join(failed.errors)
 
 
