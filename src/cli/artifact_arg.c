@@ -1,6 +1,8 @@
 /* cli/artifact_arg.c - see artifact_arg.h. */
 #include "cli/artifact_arg.h"
 
+#include "cli/registry_image.h"
+
 #include <string.h>
 #include <sys/stat.h>
 
@@ -80,5 +82,25 @@ int dv_artifact_args_parse(char *const *files, size_t file_count, const dv_texts
         return r;
     *out = a;
     a = (dv_artifact_args)DV_ARTIFACT_ARGS_INIT;
+    return 0;
+}
+
+int dv_artifact_command_read(dv_cli *cli, char *const *arguments, size_t count, const dv_texts *annotations,
+                             davit_reference **out_ref, dv_artifact_args *out,
+                             davit_artifact_options *out_options, davit_error **err)
+{
+    DV_AUTOPTR(davit_reference) ref = NULL;
+    int r = dv_registry_image_parse(arguments[0], &ref, err);
+    if (r == 0)
+        r = dv_artifact_args_parse(arguments + 1, count - 1, annotations, out, err);
+    if (r == 0)
+        r = dv_registry_client(cli, err);
+    if (r < 0)
+        return r;
+    out_options->files = out->files;
+    out_options->file_count = out->file_count;
+    out_options->annotations = out->annotations;
+    out_options->annotation_count = out->annotation_count;
+    *out_ref = DV_STEAL(ref);
     return 0;
 }

@@ -2,7 +2,7 @@
 #ifndef DV_CLI_ARTIFACT_ARG_H
 #define DV_CLI_ARTIFACT_ARG_H
 
-#include "cli/options.h"
+#include "cli/cli.h"
 #include "davit/artifact.h"
 #include "util/alloc.h"
 
@@ -29,5 +29,12 @@ DV_DEFINE_AUTO(dv_artifact_args, dv_artifact_args_clear)
  */
 int dv_artifact_args_parse(char *const *files, size_t file_count, const dv_texts *annotations,
                            dv_artifact_args *out, davit_error **err);
+
+/*
+ * NAME [FILE[:MEDIATYPE]]... of a command that pushes to NAME, with a client to do it. The files and annotations of out_options are those of out.
+ */
+int dv_artifact_command_read(dv_cli *cli, char *const *arguments, size_t count, const dv_texts *annotations,
+                             davit_reference **out_ref, dv_artifact_args *out,
+                             davit_artifact_options *out_options, davit_error **err);
 
 #endif

@@ -26,16 +26,8 @@ static int push(dv_cli *cli, const values *v, char **arguments, size_t count, da
         return dv_cli_usage(cli, err, "--output, --force and --platform are for artifact pull");
     if (count < 1 || (count == 1 && v->annotations.count == 0))
         return dv_cli_usage(cli, err, "artifact push: a file is missing");
-    int r = dv_registry_image_parse(arguments[0], &ref, err);
-    if (r == 0)
-        r = dv_artifact_args_parse(arguments + 1, count - 1, &v->annotations, &args, err);
-    if (r == 0)
-        r = dv_registry_client(cli, err);
     options.artifact_type = v->type;
-    options.files = args.files;
-    options.file_count = args.file_count;
-    options.annotations = args.annotations;
-    options.annotation_count = args.annotation_count;
+    int r = dv_artifact_command_read(cli, arguments, count, &v->annotations, &ref, &args, &options, err);
     if (r == 0)
         r = davit_artifact_push(cli->client, ref, &options, &digest, err);
     return r < 0 ? dv_cli_name_error(err, r, arguments[0]) : dv_print_digest(cli, &digest);

@@ -9,9 +9,8 @@
 #include <inttypes.h>
 
 typedef struct values {
-    davit_platform platform;
-    const char *output, *pull, *max_size, *zstd_window;
-    dv_texts xattrs;
+    dv_layer_values layers;
+    const char *output;
 } values;
 
 /* Where the archive goes: the callbacks' user data. */
@@ -52,13 +51,8 @@ static int export(dv_cli *cli, const values *v, const char *text, target *t, dav
 {
     davit_export_options options = DAVIT_EXPORT_OPTIONS_INIT;
     davit_export_result result;
-    DV_AUTO(dv_xattr_args) xattrs = {0};
-    int r = dv_layer_args_source(cli, v->pull, /* no_store= */ false, text, &options.pull, err);
-    if (r == 0)
-        r = dv_layer_args_limits(cli, v->max_size, v->zstd_window, &options.max_size_bytes,
-                                 &options.zstd_window_bytes, err);
-    if (r == 0)
-        r = dv_xattr_args_read(cli, &v->xattrs, &xattrs, err);
+    DV_AUTO(dv_layer_args) args = {0};
+    int r = dv_layer_args_read(cli, &v->layers, /* no_store= */ false, text, &args, err);
     if (r == 0 && !t->to_file && cli->out.terminal)
         r = dv_cli_usage(cli, err,
                          "an archive is not written to a terminal: redirect it, or name a file with -o");
@@ -70,8 +64,11 @@ static int export(dv_cli *cli, const values *v, const char *text, target *t, dav
         r = dv_file_target_open(&t->file, v->output, 0666 & ~cli->umask, err);
     if (r < 0)
         return r;
-    options.platform = dv_platform_or_null(&v->platform);
-    options.xattrs = xattrs.list;
+    options.platform = dv_platform_or_null(&v->layers.platform);
+    options.pull = args.pull;
+    options.max_size_bytes = args.max_size_bytes;
+    options.zstd_window_bytes = args.zstd_window_bytes;
+    options.xattrs = args.xattrs;
     options.progress = show;
     options.user_data = t;
     r = davit_export(cli->client, text, &options, write_piece, &result, err);
@@ -97,21 +94,13 @@ static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_e
     };
     int r = export(cli, v, arguments[0], &t, err);
     dv_file_target_clear(&t.file);
-    free(v->xattrs.items);
+    free(v->layers.xattrs.items);
     return r;
 }
 
 static const dv_option options[] = {
-    {"platform", 0, DV_OPTION_PLATFORM, offsetof(values, platform), "OS[/ARCH[/VARIANT]]",
-     "which image of an index (the host's)"},
-    {"pull", 0, DV_OPTION_TEXT, offsetof(values, pull), "missing|always|never",
-     "when a registry is asked (missing: when the store has no such name)"},
-    {"xattrs", 0, DV_OPTION_LIST, offsetof(values, xattrs), "NAME[,NAME]",
-     "extended attributes to keep beyond user.* and security.capability; PREFIX* is fine"},
-    {"max-size", 0, DV_OPTION_TEXT, offsetof(values, max_size), "BYTES",
-     "refuse an image with more, K, M, G are 1024 and so on (64G)"},
-    {"zstd-window", 0, DV_OPTION_TEXT, offsetof(values, zstd_window), "BYTES",
-     "window that a zstd layer may need, 1M to 128M (32M)"},
+    DV_LAYER_OPTIONS_SOURCE,
+    DV_LAYER_OPTIONS_CONTENT,
     {"output", 'o', DV_OPTION_TEXT, offsetof(values, output), "FILE", "write there, whole or not at all"},
     {NULL},
 };

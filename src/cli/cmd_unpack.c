@@ -14,11 +14,10 @@
 #define SKIPS_SHOWN 10
 
 typedef struct values {
-    davit_platform platform;
+    dv_layer_values layers;
     bool rootless, force, no_store, bundle, json;
-    uint32_t layers;
-    const char *devices, *pull, *zstd_window, *max_size;
-    dv_texts xattrs;
+    uint32_t layer_count;
+    const char *devices;
 } values;
 
 /* --- values ------------------------------------------------------------------------------------------------------------ */
@@ -35,8 +34,8 @@ static int read_word(dv_cli *cli, const char *option, const char *value, const c
                         words[2]);
 }
 
-static int make_options(dv_cli *cli, const values *v, const char *text, davit_unpack_options *o,
-                        davit_error **err)
+static int make_options(dv_cli *cli, const values *v, const char *text, dv_layer_args *args,
+                        davit_unpack_options *o, davit_error **err)
 {
     static const char *const words[] = {"keep", "skip", "reject", NULL};
     static const davit_unpack_devices meanings[] = {DAVIT_DEVICES_KEEP, DAVIT_DEVICES_SKIP,
@@ -44,17 +43,18 @@ static int make_options(dv_cli *cli, const values *v, const char *text, davit_un
     int word = 0;
     int r = read_word(cli, "devices", v->devices, words, &word, err);
     if (r == 0)
-        r = dv_layer_args_limits(cli, v->max_size, v->zstd_window, &o->max_size_bytes, &o->zstd_window_bytes,
-                                 err);
-    if (r == 0)
-        r = dv_layer_args_source(cli, v->pull, v->no_store, text, &o->pull, err);
+        r = dv_layer_args_read(cli, &v->layers, v->no_store, text, args, err);
     if (r < 0)
         return r;
     o->devices = meanings[word];
     o->flags = (v->rootless ? DAVIT_UNPACK_ROOTLESS : 0) | (v->force ? DAVIT_UNPACK_FORCE : 0) |
                (v->bundle ? DAVIT_UNPACK_BUNDLE : 0) | (v->no_store ? DAVIT_UNPACK_NO_STORE : 0);
-    o->platform = dv_platform_or_null(&v->platform);
-    o->layers = v->layers;
+    o->platform = dv_platform_or_null(&v->layers.platform);
+    o->pull = args->pull;
+    o->max_size_bytes = args->max_size_bytes;
+    o->zstd_window_bytes = args->zstd_window_bytes;
+    o->xattrs = args->xattrs;
+    o->layers = v->layer_count;
     return 0;
 }
 
@@ -150,19 +150,16 @@ DV_DEFINE_AUTOPTR(davit_unpack_result, davit_unpack_result_free)
 static int unpack(dv_cli *cli, const values *v, const char *text, const char *target, davit_error **err)
 {
     davit_unpack_options o = DAVIT_UNPACK_OPTIONS_INIT;
-    DV_AUTO(dv_xattr_args) xattrs = {0};
+    DV_AUTO(dv_layer_args) args = {0};
     const dv_image_arg arg = dv_image_arg_read(text, DV_TRANSPORT_REGISTRY);
     DV_AUTOPTR(davit_unpack_result) result = NULL;
-    int r = make_options(cli, v, text, &o, err);
-    if (r == 0)
-        r = dv_xattr_args_read(cli, &v->xattrs, &xattrs, err);
+    int r = make_options(cli, v, text, &args, &o, err);
     if (r == 0)
         r = dv_cli_view(cli, err);
     if (r == 0)
         r = dv_cli_client(cli, /* with_store= */ !v->no_store, /* flags= */ 0, err);
     if (r < 0)
         return r;
-    o.xattrs = xattrs.list;
     o.progress = dv_progress_view_event;
     o.user_data = cli->view;
     r = davit_unpack(cli->client, text, target, &o, &result, err);
@@ -182,31 +179,23 @@ static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_e
 {
     values *v = flags;
     int r = unpack(cli, v, arguments[0], arguments[1], err);
-    free(v->xattrs.items);
+    free(v->layers.xattrs.items);
     return r;
 }
 
 static const dv_option options[] = {
-    {"platform", 0, DV_OPTION_PLATFORM, offsetof(values, platform), "OS[/ARCH[/VARIANT]]",
-     "which image of an index (the host's)"},
-    {"pull", 0, DV_OPTION_TEXT, offsetof(values, pull), "missing|always|never",
-     "when a registry is asked (missing: when the store has no such name)"},
+    DV_LAYER_OPTIONS_SOURCE,
     {"no-store", 0, DV_OPTION_FLAG, offsetof(values, no_store), NULL,
      "from a registry, and keep nothing but the files"},
     {"force", 0, DV_OPTION_FLAG, offsetof(values, force), NULL, "replace a directory that is not empty"},
     {"bundle", 0, DV_OPTION_FLAG, offsetof(values, bundle), NULL,
      "make DIR an OCI runtime bundle: rootfs and config.json"},
-    {"layers", 0, DV_OPTION_NUMBER, offsetof(values, layers), "N", "only the lowest N layers"},
+    {"layers", 0, DV_OPTION_NUMBER, offsetof(values, layer_count), "N", "only the lowest N layers"},
     {"rootless", 0, DV_OPTION_FLAG, offsetof(values, rootless), NULL,
      "record owners instead of setting them (always, unless root)"},
     {"devices", 0, DV_OPTION_TEXT, offsetof(values, devices), "keep|skip|reject",
      "what becomes of device nodes (keep)"},
-    {"xattrs", 0, DV_OPTION_LIST, offsetof(values, xattrs), "NAME[,NAME]",
-     "extended attributes to keep beyond user.* and security.capability; PREFIX* is fine"},
-    {"max-size", 0, DV_OPTION_TEXT, offsetof(values, max_size), "BYTES",
-     "refuse an image with more, K, M, G are 1024 and so on (64G)"},
-    {"zstd-window", 0, DV_OPTION_TEXT, offsetof(values, zstd_window), "BYTES",
-     "window that a zstd layer may need, 1M to 128M (32M)"},
+    DV_LAYER_OPTIONS_CONTENT,
     {"json", 0, DV_OPTION_FLAG, offsetof(values, json), NULL, "the result as one JSON document"},
     {NULL},
 };

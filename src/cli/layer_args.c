@@ -24,8 +24,8 @@ static int read_when(dv_cli *cli, const char *word, davit_pull_when *out, davit_
     return dv_cli_usage(cli, err, "--pull: '%s' is not missing, always or never", word);
 }
 
-int dv_layer_args_source(dv_cli *cli, const char *pull, bool no_store, const char *image,
-                         davit_pull_when *out_when, davit_error **err)
+static int read_source(dv_cli *cli, const char *pull, bool no_store, const char *image,
+                       davit_pull_when *out_when, davit_error **err)
 {
     const dv_image_arg arg = dv_image_arg_read(image, DV_TRANSPORT_REGISTRY);
     davit_pull_when when = DAVIT_PULL_MISSING;
@@ -66,33 +66,23 @@ static bool read_size(const char *text, uint64_t *out)
     return true;
 }
 
-int dv_layer_args_limits(dv_cli *cli, const char *max_size, const char *zstd_window, uint64_t *out_max_size,
-                         uint32_t *out_window, davit_error **err)
+static int read_limits(dv_cli *cli, const dv_layer_values *v, dv_layer_args *out, davit_error **err)
 {
-    uint64_t max = 0, window = 0;
-    if (max_size && !read_size(max_size, &max))
-        return dv_cli_usage(cli, err, "--max-size: '%s' is not a size, such as 500M or 20G", max_size);
-    if (zstd_window && (!read_size(zstd_window, &window) || window < DAVIT_ZSTD_WINDOW_MIN ||
-                        window > DAVIT_ZSTD_WINDOW_MAX))
-        return dv_cli_usage(cli, err, "--zstd-window: '%s' is not a size from 1M to 128M", zstd_window);
-    *out_max_size = max;
-    *out_window = (uint32_t)window;
+    uint64_t window = 0;
+    if (v->max_size && !read_size(v->max_size, &out->max_size_bytes))
+        return dv_cli_usage(cli, err, "--max-size: '%s' is not a size, such as 500M or 20G", v->max_size);
+    if (v->zstd_window && (!read_size(v->zstd_window, &window) || window < DAVIT_ZSTD_WINDOW_MIN ||
+                           window > DAVIT_ZSTD_WINDOW_MAX))
+        return dv_cli_usage(cli, err, "--zstd-window: '%s' is not a size from 1M to 128M", v->zstd_window);
+    out->zstd_window_bytes = (uint32_t)window;
     return 0;
 }
 
 /* --- extended attributes --------------------------------------------------------------------------------------------- */
 
-void dv_xattr_args_clear(dv_xattr_args *x)
-{
-    free(x->text);
-    free(x->list);
-    *x = (dv_xattr_args){0};
-}
-
-int dv_xattr_args_read(dv_cli *cli, const dv_texts *lists, dv_xattr_args *out, davit_error **err)
+static int read_xattrs(dv_cli *cli, const dv_texts *lists, dv_layer_args *out, davit_error **err)
 {
     DV_AUTO(dv_buf) text = DV_BUF_INIT(64u << 10);
-    DV_AUTO(dv_xattr_args) x = {0};
     size_t count = 0;
     for (size_t i = 0; i < lists->count; i++)
         dv_buf_printf(&text, "%s%s", i ? "," : "", lists->items[i]);
@@ -100,18 +90,41 @@ int dv_xattr_args_read(dv_cli *cli, const dv_texts *lists, dv_xattr_args *out, d
         return 0;
     if (text.failed)
         return dv_cli_usage(cli, err, "--xattrs: the list is too long");
-    x.text = dv_buf_take(&text);
-    x.list = dv_new_array(const char *, XATTRS_MAX + 1);
-    if (!x.text || !x.list)
+    out->xattrs_text = dv_buf_take(&text);
+    out->xattrs = dv_new_array(const char *, XATTRS_MAX + 1);
+    if (!out->xattrs_text || !out->xattrs)
         return dv_error_oom(err);
-    for (char *at = x.text, *name; (name = strsep(&at, ","));) {
+    for (char *at = out->xattrs_text, *name; (name = strsep(&at, ","));) {
         if (*name == '\0')
             continue;
         if (count == XATTRS_MAX)
             return dv_cli_usage(cli, err, "--xattrs: more than %d names", XATTRS_MAX);
-        x.list[count++] = name;
+        out->xattrs[count++] = name;
     }
-    *out = x;
-    x = (dv_xattr_args){0};
+    return 0;
+}
+
+/* --- all of them ------------------------------------------------------------------------------------------------------- */
+
+void dv_layer_args_clear(dv_layer_args *a)
+{
+    free(a->xattrs);
+    free(a->xattrs_text);
+    *a = (dv_layer_args){0};
+}
+
+int dv_layer_args_read(dv_cli *cli, const dv_layer_values *v, bool no_store, const char *image,
+                       dv_layer_args *out, davit_error **err)
+{
+    DV_AUTO(dv_layer_args) a = {0};
+    int r = read_source(cli, v->pull, no_store, image, &a.pull, err);
+    if (r == 0)
+        r = read_limits(cli, v, &a, err);
+    if (r == 0)
+        r = read_xattrs(cli, &v->xattrs, &a, err);
+    if (r < 0)
+        return r;
+    *out = a;
+    a = (dv_layer_args){0};
     return 0;
 }
