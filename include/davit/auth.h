@@ -264,6 +264,18 @@ DAVIT_API int davit_client_put_credentials(davit_client *client, const char *ser
 DAVIT_API int davit_client_delete_credentials(davit_client *client, const char *server, bool *out_found,
                                               char **out_where, davit_error **err);
 
+/**
+ * Remove what is stored for every registry: the entries of the file, what the helpers of its "credHelpers" keep for the registries that these
+ * are for, and all that the one of its "credsStore" lists. Other keys of the file stay. What can be removed is, even when something fails.
+ *
+ * @param out_found  NULL, or set on success: whether there was anything
+ * @param out_where  NULL, or set on success: the file's path, free with free()
+ *
+ * Errors, threads: as davit_client_put_credentials()
+ */
+DAVIT_API int davit_client_delete_all_credentials(davit_client *client, bool *out_found, char **out_where,
+                                                  davit_error **err);
+
 DAVIT_END_DECLS
 
 #endif

@@ -369,6 +369,19 @@ static int remove_member(const document *d, size_t n, dv_buf *out, davit_error *
                                   : splice(d, m[n - 1].at.value_end, m[n].at.value_end, &by, out, err);
 }
 
+/* What is left of "auths" is "{}". Gives the number of its entries. */
+static int remove_all(const document *d, dv_buf *out, davit_error **err)
+{
+    DV_AUTO(dv_buf) none = SECRET_BUF;
+    if (d->auths.count == 0) {
+        dv_buf_append(out, d->text, d->size);
+        return out->failed ? dv_error_oom(err) : 0;
+    }
+    const dv_json_member *auths = &d->auths_member->at;
+    int r = splice(d, auths->value + 1, auths->value_end - 1, &none, out, err);
+    return r < 0 ? r : (int)d->auths.count;
+}
+
 int dv_config_edit_remove(const void *bytes, size_t size, const char *domain, dv_buf *out, davit_error **err)
 {
     DV_AUTO(dv_buf) text = SECRET_BUF;
@@ -383,6 +396,8 @@ int dv_config_edit_remove(const void *bytes, size_t size, const char *domain, dv
             r = document_read(&d, dv_buf_text(&text), text.size, err);
         if (r < 0)
             return r;
+        if (!domain)
+            return remove_all(&d, out, err);
         while (n < d.auths.count && !dv_credential_key_names(d.auths.items[n].key, domain))
             n++;
         if (n == d.auths.count) {

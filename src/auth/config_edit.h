@@ -21,7 +21,7 @@
 int dv_config_edit_put(const void *bytes, size_t size, const char *key, const davit_auth_config *auth,
                        dv_buf *out, davit_error **err);
 
-/* Remove every entry of "auths" that names the registry (dv_credential_key_names()). Gives their number. */
+/* Remove every entry of "auths" that names the registry (dv_credential_key_names()); domain NULL: every entry. Gives their number. */
 int dv_config_edit_remove(const void *bytes, size_t size, const char *domain, dv_buf *out, davit_error **err);
 
 #endif

@@ -418,6 +418,19 @@ const char *dv_config_file_email(const dv_config_file *f, const char *domain)
     return best ? best->config.email : NULL;
 }
 
+/* The name of that one; one NULL: of "credsStore". */
+static int take_helper(const dv_config_file *f, const char *path, const helper *one, const char **out,
+                       davit_error **err)
+{
+    const char *name = one ? one->suffix : f->store;
+    if (name && *name && !dv_helper_name_is_valid(name))
+        return bad(
+            err, path, one ? "credHelpers" : "", one ? one->key : "credsStore",
+            "the name of a credential helper has letters, digits, \"_\", \"-\" and \".\" and is no path");
+    *out = name && *name ? name : NULL;
+    return 0;
+}
+
 int dv_config_file_helper(const dv_config_file *f, const char *path, const char *domain, const char **out,
                           davit_error **err)
 {
@@ -430,13 +443,20 @@ int dv_config_file_helper(const dv_config_file *f, const char *path, const char 
             best = &f->helpers[i];
         }
     }
-    const char *name = best ? best->suffix : f->store;
-    if (name && *name && !dv_helper_name_is_valid(name))
-        return bad(
-            err, path, best ? "credHelpers" : "", best ? best->key : "credsStore",
-            "the name of a credential helper has letters, digits, \"_\", \"-\" and \".\" and is no path");
-    *out = name && *name ? name : NULL;
-    return 0;
+    return take_helper(f, path, best, out, err);
+}
+
+int dv_config_file_helper_at(const dv_config_file *f, const char *path, size_t index, const char **out_key,
+                             const char **out_name, davit_error **err)
+{
+    const helper *one = index < f->helper_count ? &f->helpers[index] : NULL;
+    if (index > f->helper_count)
+        return 0;
+    int r = take_helper(f, path, one, out_name, err);
+    if (r < 0)
+        return r;
+    *out_key = one ? one->key : NULL;
+    return 1;
 }
 
 size_t dv_config_file_headers(const dv_config_file *f, const dv_config_header **out)

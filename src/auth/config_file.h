@@ -49,6 +49,13 @@ const char *dv_config_file_email(const dv_config_file *f, const char *domain);
 int dv_config_file_helper(const dv_config_file *f, const char *path, const char *domain, const char **out,
                           davit_error **err);
 
+/*
+ * Every helper that the file names, by index: those of "credHelpers" with the registry that each is for, then the one of "credsStore" with
+ * *out_key NULL. *out_name is NULL where there is none. Borrowed. 1; 0: no more; DAVIT_ECONFIG as above.
+ */
+int dv_config_file_helper_at(const dv_config_file *f, const char *path, size_t index, const char **out_key,
+                             const char **out_name, davit_error **err);
+
 /* "HttpHeaders" without User-Agent. */
 typedef struct dv_config_header {
     char *name;

@@ -25,7 +25,7 @@
 int dv_config_write_entry(const char *path, const char *domain, const davit_auth_config *auth,
                           const atomic_bool *cancelled, davit_error **err);
 
-/* Remove a registry's entries. 1: there were some; 0: nothing was written. Errors as above. */
+/* Remove a registry's entries; domain NULL: those of all. 1: there were some; 0: nothing was written. Errors as above. */
 int dv_config_write_removal(const char *path, const char *domain, const atomic_bool *cancelled,
                             davit_error **err);
 

@@ -470,7 +470,6 @@ void dv_helper_list_clear(dv_helper_list *list)
     free(list->entries);
     *list = (dv_helper_list){0};
 }
-DV_DEFINE_AUTO(dv_helper_list, dv_helper_list_clear)
 
 static int read_list(const dv_json *document, dv_helper_list *out, davit_error **err)
 {

@@ -48,6 +48,7 @@ typedef struct dv_helper_list {
 } dv_helper_list;
 
 void dv_helper_list_clear(dv_helper_list *list);
+DV_DEFINE_AUTO(dv_helper_list, dv_helper_list_clear)
 int dv_credential_helper_list(const dv_credential_helper *h, dv_helper_list *out, davit_error **err);
 
 /* --- without a process ------------------------------------------------------------------------------------------- */

@@ -24,10 +24,35 @@ static void warn_of_others(dv_cli *cli, const char *host)
     dv_message_write(STDERR_FILENO, "warning", dv_buf_text(&text));
 }
 
-static int run(dv_cli *cli, void *values, char **arguments, size_t count, davit_error **err)
+typedef struct values {
+    bool all;
+} values;
+
+static int forget_all(dv_cli *cli, davit_error **err)
 {
+    DV_AUTOFREE char *where = NULL;
+    bool found = false;
+    int r = dv_cli_client(cli, /* with_store= */ false, /* flags= */ 0, err);
+    if (r == 0)
+        r = davit_client_delete_all_credentials(cli->client, &found, &where, err);
+    if (r < 0)
+        return r;
+    dv_output_printf(&cli->out, found ? "Removed the login credentials for all registries from "
+                                      : "Not logged in to any registry by ");
+    dv_output_text(&cli->out, where);
+    dv_output_printf(&cli->out, "\n");
+    return 0;
+}
+
+static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_error **err)
+{
+    const values *v = flags;
     DV_AUTOFREE char *host = NULL, *where = NULL;
     bool found = false;
+    if (v->all && count > 0)
+        return dv_cli_usage(cli, err, "--all is for every registry: none is named with it");
+    if (v->all)
+        return forget_all(cli, err);
     int r = dv_registry_arg_parse(count > 0 ? arguments[0] : NULL, &host, err);
     if (r == 0)
         r = dv_cli_client(cli, /* with_store= */ false, /* flags= */ 0, err);
@@ -46,15 +71,19 @@ static int run(dv_cli *cli, void *values, char **arguments, size_t count, davit_
     return 0;
 }
 
-static const dv_option options[] = {{NULL}};
+static const dv_option options[] = {
+    {"all", 'a', DV_OPTION_FLAG, offsetof(values, all), NULL, "of every registry"},
+    {NULL},
+};
 
 const dv_command dv_command_logout = {
     .name = "logout",
-    .arguments = "[REGISTRY]",
+    .arguments = "[REGISTRY | --all]",
     .summary = "forget the stored credentials of a registry",
     .details = "REGISTRY as for login. That there was nothing to forget is no failure.",
     .example = "davit logout registry.example:5000",
     .options = options,
+    .values_size = sizeof(values),
     .max_count = 1,
     .run = run,
 };

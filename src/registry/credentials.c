@@ -462,3 +462,75 @@ int davit_client_delete_credentials(davit_client *client, const char *server, bo
         *out_where = DV_STEAL(where);
     return 0;
 }
+
+/* All that it lists: it is asked by the file for every registry. Gives whether there was something. */
+static int erase_all_from_helper(davit_client *c, const char *name, davit_error **err)
+{
+    const dv_credential_helper h = helper_of(c, name);
+    DV_AUTO(dv_helper_list) list = {0};
+    int found = 0;
+    int r = dv_credential_helper_list(&h, &list, err);
+    for (size_t i = 0; r >= 0 && i < list.count; i++) {
+        r = dv_credential_helper_erase(&h, list.entries[i].server, err);
+        found |= r > 0;
+    }
+    return r < 0 ? r : found;
+}
+
+/* A key of "credHelpers" as the registry that it is for; NULL: none that we would ask it for. */
+static const char *domain_of(const char *key)
+{
+    return dv_credential_key_names(key, "docker.io") ? "docker.io"
+           : dv_credential_domain_is_valid(key)      ? key
+                                                     : NULL;
+}
+
+/* Each is told, whatever the others say; the first failure is what is told of. */
+static int erase_from_helpers(davit_client *c, const char *path, davit_error **err)
+{
+    DV_AUTOPTR(dv_config_file) f = NULL;
+    const target named = {.path = (char *)path};
+    const char *key, *name;
+    int found = 0, failed = 0, r = dv_config_file_load(path, &f, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; (r = dv_config_file_helper_at(f, path, i, &key, &name, err)) != 0; i++) {
+        DV_AUTOPTR(davit_error) why = NULL;
+        const char *domain = r > 0 && key ? domain_of(key) : NULL;
+        if (r > 0 && name && (!key || domain)) {
+            r = key ? erase_from_helper(c, name, domain, &why) : erase_all_from_helper(c, name, &why);
+            if (r < 0)
+                name_file(&named, r, &why, err);
+        } else if (r > 0) {
+            r = 0;
+        }
+        found |= r > 0;
+        if (r < 0 && !failed) {
+            failed = r;
+            err = NULL;
+        }
+    }
+    return failed ? failed : found;
+}
+
+int davit_client_delete_all_credentials(davit_client *client, bool *out_found, char **out_where,
+                                        davit_error **err)
+{
+    DV_AUTOFREE char *path = NULL;
+    const dv_credential_search s = search_of(client);
+    int r = dv_client_check_cancelled(client, err);
+    if (r == 0)
+        r = dv_credential_search_target(&s, &path, err);
+    if (r < 0)
+        return r;
+    int erased = erase_from_helpers(client, path, err);
+    r = dv_config_write_removal(path, /* domain= */ NULL, &client->cancelled, erased < 0 ? NULL : err);
+    forget(client, /* server= */ NULL);
+    if (erased < 0 || r < 0)
+        return erased < 0 ? erased : r;
+    if (out_found)
+        *out_found = erased > 0 || r > 0;
+    if (out_where)
+        *out_where = DV_STEAL(path);
+    return 0;
+}

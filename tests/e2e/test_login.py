@@ -451,6 +451,17 @@ def test_login_and_logout_say_when_the_variable_goes_first(davit, htpasswd_regis
 
 def test_logout_refuses_what_is_no_registry(davit):
     davit.fails(2, "logout", "host/path")
+    davit.fails(2, "logout", "--all", "host")
+
+
+def test_logout_of_all(davit, htpasswd_registry):
+    host = htpasswd_registry.host
+    davit.write_auths({"https://index.docker.io/v1/": {"auth": "dTpw"}, "quay.io/team": {"auth": "dTpw"}})
+    login(davit, host)
+    assert davit("logout", "--all").text == f"Removed the login credentials for all registries from {config(davit)}\n"
+    assert json.loads(config(davit).read_text())["auths"] == {}
+    davit.fails(4, "digest", f"{host}/demo/debian:1.0")
+    assert davit("logout", "-a").text.startswith("Not logged in to any registry")
 
 
 # ---- helpers -------------------------------------------------------------------------------------
@@ -522,6 +533,13 @@ def test_a_helper_keeps_the_password(davit, htpasswd_registry, helper):
     assert helper.kept == {}
     assert json.loads(config(davit).read_text())["other"] == 1
     davit.fails(4, "digest", f"{host}/demo/debian:1.0")
+
+
+def test_logout_of_all_that_a_helper_keeps(davit, htpasswd_registry, helper):
+    login(davit, htpasswd_registry.host)
+    helper.path.write_text(json.dumps({**helper.kept, "quay.io": ["u", "p"]}))
+    davit("logout", "--all")
+    assert helper.kept == {}
 
 
 def test_a_helper_keeps_an_identity_token(davit, login_registry, login_tokens, helper):

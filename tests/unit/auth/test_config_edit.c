@@ -182,6 +182,11 @@ static void config_edit_remove__what_names_the_registry(void **state)
          "docker.io", "{\"auths\":{\"quay.io\":{}}}", 3},
         /* Podman's keys with a path are other entries */
         {"{\"auths\":{\"h/team\":{},\"h\":{}}}", "h", "{\"auths\":{\"h/team\":{}}}", 1},
+        /* all of them */
+        {"{\"auths\":{\"a\":{},\"h/team\":{\"x\":1}, \"b\":{}},\"x\":1}", NULL, "{\"auths\":{},\"x\":1}", 3},
+        {"{\"x\":1,\"auths\":{ }}", NULL, "{\"x\":1,\"auths\":{ }}", 0},
+        {"{\"auths\":null}", NULL, "{\"auths\":null}", 0},
+        {"", NULL, "", 0},
         /* nothing */
         {"{\"auths\":{\"a\":{}}}", "h", "{\"auths\":{\"a\":{}}}", 0},
         {"{\"auths\":null}", "h", "{\"auths\":null}", 0},

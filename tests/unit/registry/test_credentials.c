@@ -89,6 +89,8 @@ static void install_helper(void)
         "exit 1; };;\n"
         "store) server=${input#*ServerURL\\\":\\\"}; echo \"$input\" > \"$(name \"${server%%%%\\\"*}\")\";;\n"
         "erase) rm \"$(name \"$input\")\";;\n"
+        "list) between='{'; for file in kept-*; do echo \"$between\\\"${file#kept-}\\\":\\\"u\\\"\"; "
+        "between=,; done; echo };;\n"
         "esac\n",
         folder);
     assert_int_equal(text.failed, 0);
@@ -189,6 +191,51 @@ static void client_credentials__with_a_helper(void **state)
     assert_string_equal(find("h"), "");
     assert_int_equal(davit_client_delete_credentials(client, "h", &found, NULL, NULL), 0);
     assert_false(found);
+}
+
+static void client_credentials__all_are_removed(void **state)
+{
+    static const char kept[] = "{\"ServerURL\":\"%s\",\"Username\":\"u\",\"Secret\":\"p\"}";
+    char text[200], *where = NULL;
+    bool found = false;
+    install_helper();
+    put("config.json",
+        "{\"auths\":{\"a\":{\"auth\":\"dTpw\"},\"b/team\":{\"auth\":\"dTpw\"}},"
+        "\"credHelpers\":{\"h\":\"x\",\"file\":\"\"},\"other\":1}",
+        0600);
+    snprintf(text, sizeof(text), kept, "h");
+    put("kept-h", text, 0600);
+    snprintf(text, sizeof(text), kept, "stranger");
+    put("kept-stranger", text, 0600);
+    assert_string_equal(find("h"), "u:p");
+    assert_int_equal(davit_client_delete_all_credentials(client, &found, &where, NULL), 0);
+    assert_true(found);
+    assert_non_null(strstr(where, "/config.json"));
+    free(where);
+    assert_string_equal(find("h"), "");
+    assert_string_equal(find("a"), "");
+    assert_string_equal(content("kept-h"), "");
+    assert_string_not_equal(content("kept-stranger"), ""); /* the helper is for one registry only */
+    assert_string_equal(content("config.json"),
+                        "{\"auths\":{},\"credHelpers\":{\"h\":\"x\",\"file\":\"\"},\"other\":1}");
+    assert_int_equal(davit_client_delete_all_credentials(client, &found, NULL, NULL), 0);
+    assert_false(found);
+    put("config.json", "{\"credsStore\":\"x\"}", 0600);
+    put("kept-h", text, 0600);
+    assert_int_equal(davit_client_delete_all_credentials(client, &found, NULL, NULL), 0);
+    assert_true(found);
+    assert_string_equal(content("kept-h"), "");
+    assert_string_equal(content("kept-stranger"), ""); /* it is for all of them */
+}
+
+static void client_credentials__all_go_as_far_as_they_can(void **state)
+{
+    DV_AUTOPTR(davit_error) err = NULL;
+    put("docker-credential-x", "#!/bin/sh\necho locked; exit 1\n", 0755);
+    put("config.json", "{\"auths\":{\"a\":{\"auth\":\"dTpw\"}},\"credsStore\":\"x\"}", 0600);
+    assert_int_equal(davit_client_delete_all_credentials(client, NULL, NULL, &err), DAVIT_ECONFIG);
+    assert_non_null(strstr(davit_error_message(err), "/config.json names this helper)"));
+    assert_string_equal(content("config.json"), "{\"auths\":{},\"credsStore\":\"x\"}");
 }
 
 static void client_credentials__a_helper_runs_once(void **state)
@@ -369,6 +416,8 @@ int main(void)
         TEST(client_credentials__in_the_file),
         TEST(client_credentials__an_identity_token_replaces_the_password),
         TEST(client_credentials__with_a_helper),
+        TEST(client_credentials__all_are_removed),
+        TEST(client_credentials__all_go_as_far_as_they_can),
         TEST(client_credentials__a_helper_runs_once),
         TEST(client_credentials__a_failing_helper_changes_nothing),
         TEST(client_credentials__not_a_registry),
