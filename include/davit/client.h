@@ -41,7 +41,7 @@ typedef struct davit_client_options {
     uint32_t max_download_attempts;    /**< 5 */
     uint32_t connect_timeout_ms;       /**< 10 000 */
     uint32_t first_byte_timeout_ms;    /**< 30 000, from the request sent to the first byte of the answer */
-    uint32_t stall_timeout_ms;         /**< 30 000 without a byte */
+    uint32_t stall_timeout_ms;         /**< 30 000 without a byte that came, or was sent and acknowledged */
     uint32_t min_rate;                 /**< 1024 bytes/s, averaged over min_rate_window_ms */
     uint32_t min_rate_window_ms;       /**< twice stall_timeout_ms */
     uint32_t retry_delay_ms;           /**< 500, doubled each time, at most 10 000 */

@@ -4,6 +4,9 @@
  * States of an exchange: connecting (libcurl's connect timeout), sending a body (stall and rate limits), waiting (request sent, no
  * byte yet: first-byte limit), receiving (stall and rate limits), paused (no limit: we are the slow ones). The watchdog timer
  * knows which one.
+ *
+ * What counts as sent is what the peer has acknowledged, as the kernel tells: libcurl reads pieces of 128 KiB and the kernel keeps as many
+ * bytes, so over a slow link one piece may take longer than any limit though bytes go out all the time.
  */
 #include "net/http_client.h"
 
@@ -30,6 +33,8 @@
  * answer may take, with nobody who sees that they do.
  */
 #define UNSENT_MAX (128 << 10)
+/* How often the kernel is asked what it still has to send; an eighth of the limits, when these are short. */
+#define LOOK_MAX_MS 1000
 /* A larger body waits for the registry's word (100 Continue): a refusal then costs no more than the round trip. */
 #define EXPECT_MIN (16u << 20)
 
@@ -54,6 +59,10 @@ struct dv_exchange {
     exchange_state state;
     dv_body *source;
     uint64_t source_at; /* where the body began */
+    size_t body_size;   /* of one that is no source */
+    uint64_t taken;     /* bytes of the body that the peer has acknowledged */
+    int socket;    /* over which the body goes; -1: not known, and then what libcurl read counts as sent */
+    bool all_read; /* what is left of the body is in libcurl or the kernel */
     uint32_t answer_limit_ms;
     bool once; /* no second time for what went out of source */
     bool large, paused, read_paused, cookies, head_done, decode, deny_private, denied, proxied;
@@ -99,6 +108,7 @@ void dv_http_client_clear(dv_http_client *c)
 {
     while (c->idle_count > 0)
         curl_easy_cleanup(c->idle[--c->idle_count]);
+    dv_socket_set_clear(&c->sockets);
     free(c->user_agent);
     free(c->ca_file);
     dv_tls_roots_free(c->roots);
@@ -141,12 +151,49 @@ static void fail_wait(dv_exchange *x, const char *what, uint32_t limit_ms)
     finish(x, r, err);
 }
 
+static bool is_measured(const dv_exchange *x)
+{
+    return x->socket >= 0;
+}
+
+/* What went out since the last look; true when nothing of the body is left here. */
+static bool note_sent(dv_exchange *x, uint64_t now)
+{
+    curl_off_t given = 0; /* to the kernel */
+    int64_t held;
+    if (!is_measured(x))
+        return false;
+    held = dv_socket_held(x->socket);
+    if (held < 0 || curl_easy_getinfo(x->easy, CURLINFO_SIZE_UPLOAD_T, &given) != CURLE_OK) {
+        x->socket = -1;
+        x->last_ms = now;
+        return x->all_read;
+    }
+    uint64_t taken = given > held ? (uint64_t)(given - held) : 0; /* TLS makes a little more of it */
+    if (taken > x->taken) {
+        x->window_bytes += taken - x->taken;
+        x->taken = taken;
+        x->last_ms = now;
+    }
+    uint64_t size = x->source ? x->source->at - x->source_at : x->body_size;
+    return x->all_read && held == 0 && (uint64_t)given >= size;
+}
+
+static uint64_t look_ms(const dv_exchange *x)
+{
+    uint64_t stall = x->client->limits.stall_timeout_ms;
+    uint64_t ms = (stall < x->answer_limit_ms ? stall : x->answer_limit_ms) / 8;
+    return ms < LOOK_MAX_MS ? ms : LOOK_MAX_MS;
+}
+
 static void watch(dv_timer *timer)
 {
     dv_exchange *x = (dv_exchange *)((char *)timer - offsetof(dv_exchange, watchdog));
     const dv_http_limits *limits = &x->client->limits;
     uint64_t now = dv_loop_now_ms(x->client->loop);
     uint64_t next = limits->stall_timeout_ms;
+    if (x->state == STATE_SENDING && !x->read_paused && note_sent(x, now))
+        x->state = STATE_WAITING; /* since the last bytes were taken */
     if (x->state == STATE_WAITING) {
         uint64_t until = x->last_ms + x->answer_limit_ms;
         if (now >= until) {
@@ -173,6 +220,8 @@ static void watch(dv_timer *timer)
         }
         if (window_end - now < next)
             next = window_end - now;
+        if (x->state == STATE_SENDING && is_measured(x) && look_ms(x) < next)
+            next = look_ms(x);
     }
     dv_timer_start(x->client->loop, &x->watchdog, next ? next : 1);
 }
@@ -186,6 +235,8 @@ static void enter(dv_exchange *x, exchange_state state)
     uint64_t limit = state == STATE_WAITING ? x->answer_limit_ms : limits->stall_timeout_ms;
     if (limits->min_rate_window_ms < limit && (state == STATE_RECEIVING || state == STATE_SENDING))
         limit = limits->min_rate_window_ms;
+    if (state == STATE_SENDING && is_measured(x) && look_ms(x) < limit)
+        limit = look_ms(x);
     dv_timer_start(x->client->loop, &x->watchdog, limit);
 }
 
@@ -202,8 +253,12 @@ static void received(dv_exchange *x, size_t size)
 static int on_prerequest(void *user, char *remote, char *local, int remote_port, int local_port)
 {
     dv_exchange *x = user;
+    bool body = x->source || x->body_size > 0;
     x->tls_shown = dv_tls_session_shown(x->tls_session, x->easy);
-    enter(x, x->source ? STATE_SENDING : STATE_WAITING);
+    x->taken = 0;
+    x->socket = body ? dv_socket_set_find(&x->client->sockets, local, local_port) : -1;
+    x->all_read = !x->source;
+    enter(x, x->source || (body && is_measured(x)) ? STATE_SENDING : STATE_WAITING);
     if (x->handler->on_connected)
         x->handler->on_connected(x->user);
     return CURL_PREREQFUNC_OK;
@@ -218,6 +273,8 @@ static curl_socket_t on_open_socket(void *user, curlsocktype purpose, struct cur
         return CURL_SOCKET_BAD;
     }
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (fd >= 0)
+        dv_socket_set_add(&x->client->sockets, fd);
     if (fd >= 0) /* where it is not known, only the limits are less exact */
         setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &(int){UNSENT_MAX}, sizeof(int));
     return fd;
@@ -347,12 +404,15 @@ static size_t on_read(char *into, size_t one, size_t size, void *user)
         return CURL_READFUNC_ABORT;
     }
     bool last = n == 0 || (x->source->size != DAVIT_SIZE_UNKNOWN && x->source->at >= x->source->size);
-    if (last)
+    x->all_read = last;
+    if (last && !is_measured(x))
         enter(x, STATE_WAITING);
     else if (x->state != STATE_SENDING) /* behind the 100 Continue */
         enter(x, STATE_SENDING);
-    x->last_ms = dv_loop_now_ms(x->client->loop);
-    x->window_bytes += (uint64_t)n;
+    if (!is_measured(x))
+        x->window_bytes += (uint64_t)n;
+    if (!is_measured(x) || x->taken == 0)
+        x->last_ms = dv_loop_now_ms(x->client->loop);
     return (size_t)n;
 }
 
@@ -366,6 +426,8 @@ static int on_seek(void *user, curl_off_t offset, int origin)
     if (origin != SEEK_SET || offset < 0 || (x->once && x->source->at != x->source_at + (uint64_t)offset))
         return CURL_SEEKFUNC_FAIL;
     davit_error *err = NULL;
+    x->taken = 0;
+    x->all_read = false;
     int r = dv_body_seek(x->source, x->source_at + (uint64_t)offset, &err);
     davit_error_free(err);
     return r < 0 ? CURL_SEEKFUNC_FAIL : CURL_SEEKFUNC_OK;
@@ -574,6 +636,7 @@ static void set_method(dv_exchange *x, const dv_exchange_spec *spec)
         set_source(x, spec);
         return;
     }
+    x->body_size = spec->body ? spec->body_size : 0;
     if (spec->body || strcmp(spec->method, "POST") == 0 || strcmp(spec->method, "PUT") == 0 ||
         strcmp(spec->method, "DELETE") == 0) {
         curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)spec->body_size);
@@ -667,6 +730,7 @@ int dv_exchange_start(dv_http_client *c, const dv_exchange_spec *spec, dv_exchan
     x->handler = spec->handler;
     x->user = spec->user;
     x->watchdog.fire = watch;
+    x->socket = -1;
     x->decode = spec->decode;
     x->large = spec->large;
     x->cookies = spec->cookies != NULL;

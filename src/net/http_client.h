@@ -13,6 +13,7 @@
 #include "net/header.h"
 #include "net/loop.h"
 #include "net/proxy.h"
+#include "net/socket_set.h"
 #include "net/tls.h"
 #include "net/url.h"
 
@@ -37,6 +38,7 @@ typedef struct dv_http_client {
     dv_proxy_config *proxies;
     void *idle[16]; /* libcurl handles to use again */
     unsigned idle_count;
+    dv_socket_set sockets; /* that its exchanges opened */
 } dv_http_client;
 
 void dv_http_client_clear(dv_http_client *c); /* after its loop ended */

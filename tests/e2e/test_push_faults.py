@@ -10,10 +10,11 @@ import pytest
 
 from conftest import serve
 from support import oci
-from support.davit import FAST
-from support.faults import (Action, Answer, CutUpload, Error, Header, Location, Reset, SlowTake,
+from support.davit import FAST, SLOW
+from support.faults import (Action, Answer, CutUpload, Error, Header, Location, Reset, SlowTake, StallHead,
                             Status, TooLarge, TooMany, Unavailable, Vanish, error)
 from support.faulty_registry import Basic, Bearer, FaultyRegistry
+from support.nginx import Nginx
 
 MIB = 1 << 20
 
@@ -335,6 +336,35 @@ def test_all_platforms_are_all_or_nothing(davit, images, to):
     assert all(("demo/multi", child) in to.manifests for child in children(images))
     for other in ("--sparse", "--platform=linux/arm64"):
         assert "exclude each other" in davit.fails(2, "push", "--all-platforms", other, ref).error
+
+
+# ---- slow links ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_over_a_slow_link_what_is_taken_counts(davit, tmp_path, authority, tls):
+    """The 128 KiB that libcurl reads at once, and as much in the kernel, take longer than any limit; no byte does."""
+    layout = oci.Layout.create(tmp_path / "layout")
+    data = oci.noise("slow", 300 << 10)
+    layout.tag("x", layout.add_image([(layout.add_blob(data, oci.OCI_LAYER), oci.sha256(data))]))
+    with FaultyRegistry(authority if tls else None, window=8 << 10) as to:
+        to.fault("upload", SlowTake(90e3 / SLOW), method="PUT")
+        davit("--stall-timeout", 1, "--first-byte-timeout", 1, "copy", f"oci:{layout.path}:x",
+              f"{to.host}/demo/slow:1.0", timeout=60)
+        assert to.received(oci.sha256(data)) == len(data)
+        assert len(to.of("upload", method="PUT")) == 2
+
+
+def test_a_manifest_that_is_not_answered_has_a_limit(davit, small, to, authority, tmp_path):
+    """Over HTTP/2, whose frames nobody sees: what was sent is known all the same."""
+    ref = stored(davit, small, "web", to)
+    to.fault("manifest", StallHead(), method="PUT")
+    with Nginx(tmp_path, to.host, authority, extra="client_max_body_size 0; proxy_request_buffering off;") as nginx:
+        davit("tag", ref, f"{nginx.host}/demo/web:1.0")
+        failed = davit.fails(6, "--retry-delay", 0.05, "--stall-timeout", 5, "--first-byte-timeout", 0.5,
+                             "push", f"{nginx.host}/demo/web:1.0")
+        assert "no answer within 0.5 s" in failed.error
+        assert {a.protocol for a in nginx.accesses() if a.method == "PUT" and "/manifests/" in a.uri} == {"HTTP/2.0"}
 
 
 # ---- the end of patience -------------------------------------------------------------------------

@@ -146,12 +146,14 @@ class FaultyRegistry(Uploads):
     """A context manager; `host` is main, `second_host` another origin on another port.
 
     authority: a tls.Authority, then main speaks TLS. second_name: what the second origin is called
-    in URLs, so that it can be another host too ("localhost"). address: where main listens.
+    in URLs, so that it can be another host too ("localhost"). address: where main listens. window: bytes
+    that the kernel takes ahead of us, for a link that is slow (SlowTake) from the first byte on.
     """
 
     def __init__(self, authority=None, second_name="127.0.0.1", second_authority=None,
-                 address="127.0.0.1"):
+                 address="127.0.0.1", window=None):
         super().__init__()
+        self.window = window
         self.address = address
         self.context = authority.context() if authority else None
         self.second_context = second_authority.context() if second_authority else None
@@ -278,6 +280,8 @@ class FaultyRegistry(Uploads):
     def _listen(self, origin, context, name):
         address = self.address if origin == "main" else "127.0.0.1"
         listener = socket.create_server((address, 0), backlog=256)
+        if self.window:         # inherited by what is accepted
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.window)
         threading.Thread(target=self._accept, args=(listener, origin, context), daemon=True).start()
         return listener, f"{name}:{listener.getsockname()[1]}"
 

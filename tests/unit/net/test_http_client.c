@@ -30,6 +30,8 @@ typedef struct talk {
     dv_exchange *exchange;
     bool pause_once, blob, connected;
     dv_body *source;
+    const void *sent; /* in its place */
+    size_t sent_size;
     dv_queue *ended;
     dv_node end, head;
     int status, result;
@@ -77,8 +79,10 @@ static const dv_exchange_handler handler = {on_connected, on_head, on_body, on_d
 static void run_start(dv_task *task)
 {
     talk *t = (talk *)((char *)task - offsetof(talk, start));
-    const dv_exchange_spec spec = {.method = t->source ? "PUT" : "GET",
+    const dv_exchange_spec spec = {.method = t->source || t->sent ? "PUT" : "GET",
                                    .source = t->source,
+                                   .body = t->sent,
+                                   .body_size = t->sent_size,
                                    .url = &t->url,
                                    .headers = &t->headers,
                                    .http1_only = t->blob,
@@ -379,7 +383,8 @@ static void *take_slowly(void *arg)
     return NULL;
 }
 
-static void slow_peer_start(slow_peer *p, size_t expect, size_t rate)
+/* window: bytes that its kernel takes ahead. */
+static void slow_peer_start(slow_peer *p, size_t expect, size_t rate, int window)
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof(at);
@@ -387,7 +392,7 @@ static void slow_peer_start(slow_peer *p, size_t expect, size_t rate)
                      .peer = -1,
                      .expect = expect,
                      .rate = rate};
-    setsockopt(p->listener, SOL_SOCKET, SO_RCVBUF, &(int){32 << 10}, sizeof(int));
+    setsockopt(p->listener, SOL_SOCKET, SO_RCVBUF, &window, sizeof(window));
     assert_int_equal(bind(p->listener, (struct sockaddr *)&at, sizeof(at)), 0);
     assert_int_equal(listen(p->listener, 4), 0);
     assert_int_equal(getsockname(p->listener, (struct sockaddr *)&at, &size), 0);
@@ -410,11 +415,23 @@ static void exchange__waits_while_sending(void **state)
         size_t size, rate;
         int code;
         const char *words;
+        int window;        /* 0: 32 KiB */
+        uint32_t min_rate; /* 0: 1 byte/s */
+        bool whole;        /* the body is no source, but given whole */
     } rows[] = {
         {"a peer that takes nothing", 16u << 20, 0, DAVIT_ETIMEOUT, "silence: not a byte"},
         /* All of it is in the kernel at once, and takes three times the limit from there. */
         {"a slow link", 600u << 10, 20u << 10, 0, ""},
+        /* One piece that libcurl reads takes three times the limit, and the last one too. */
+        {"a slower link", 240u << 10, 2u << 10, 0, "", 4 << 10},
+        {"too slow a link", 240u << 10, 1u << 10, DAVIT_ETIMEOUT, "not the lowest rate", 4 << 10, 100000},
+        {"a peer that stops within the last piece", 100u << 10, 0, DAVIT_ETIMEOUT, "silence: not a byte",
+         4 << 10},
         {"a peer that has taken all and says nothing", 10, 1, DAVIT_ETIMEOUT, "no answer"},
+        {"a whole body over a slow link", 100u << 10, 2u << 10, 0, "", 4 << 10, .whole = true},
+        {"a whole body and no answer", 10, 1, DAVIT_ETIMEOUT, "no answer", .whole = true},
+        {"a larger one and no answer", 100u << 10, 1u << 20, DAVIT_ETIMEOUT, "no answer", 4 << 10,
+         .whole = true},
     };
     for (size_t i = 0; i < DV_COUNT(rows); i++) {
         slow_peer p;
@@ -422,13 +439,16 @@ static void exchange__waits_while_sending(void **state)
         dv_memory_body body;
         DV_AUTOFREE char *bytes = calloc(1, rows[i].size);
         dv_memory_body_init(&body, bytes, rows[i].size);
-        t.source = &body.body;
+        t.source = rows[i].whole ? NULL : &body.body;
+        t.sent = rows[i].whole ? bytes : NULL;
+        t.sent_size = rows[i].size;
         t.http.limits = (dv_http_limits){.connect_timeout_ms = 2000,
                                          .first_byte_timeout_ms = 400,
                                          .stall_timeout_ms = 400,
-                                         .min_rate = 1,
-                                         .min_rate_window_ms = 5000};
-        slow_peer_start(&p, rows[i].size + (rows[i].rate == 1 ? 1u << 20 : 0), rows[i].rate);
+                                         .min_rate = rows[i].min_rate ? rows[i].min_rate : 1,
+                                         .min_rate_window_ms = rows[i].min_rate ? 600 : 5000};
+        slow_peer_start(&p, rows[i].size + (strstr(rows[i].words, "no answer") ? 1u << 20 : 0), rows[i].rate,
+                        rows[i].window ? rows[i].window : 32 << 10);
         talk_begin(&t, p.host);
         bool ended = talk_wait(&t);
         slow_peer_stop(&p);
