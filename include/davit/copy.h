@@ -63,9 +63,12 @@ typedef struct davit_copy_result {
  * that exists and can be written, where this is remembered; none is made for it.
  * An image of the store that is removed meanwhile is copied whole, unless the client opens its store for reading only.
  *
+ * Layers of a registry of the first version (v1://) have no digest before they were fetched: they go through the client's store, and leave it at the
+ * end unless something else in it needs them. What the store knows of an image there is not asked for again.
+ *
  * @param source   "docker://REF", "store:REF|ID", "oci:DIR[:NAME]", "oci:DIR@DIGEST", "oci-archive:FILE[:NAME]",
- *                 "docker-archive:FILE[:REF]", "dir:DIR"; without a transport a registry's reference
- * @param target   the same, without a digest
+ *                 "docker-archive:FILE[:REF]", "dir:DIR", "v1://[HOST/]REPOSITORY[:TAG|@ID]"; without a transport a registry's reference
+ * @param target   the same, without a digest, and no v1://
  * @param options  NULL for defaults
  * @param out      NULL, or set on success
  *

@@ -404,6 +404,31 @@ DAVIT_API int davit_v1_repository_delete(davit_v1_client *client, const char *re
 
 /* --- finding them -------------------------------------------------------------------------------------------------------- */
 
+/** What a user calls an image there: [HOST/]REPOSITORY[:TAG] or [HOST/]REPOSITORY@ID. Texts are owned. */
+typedef struct davit_v1_name {
+    char *repository; /**< with its host */
+    char *tag;        /**< NULL: none was given */
+    char *id;         /**< the same */
+} davit_v1_name;
+
+#define DAVIT_V1_NAME_INIT \
+    {                      \
+        NULL, NULL, NULL   \
+    }
+DAVIT_API void davit_v1_name_clear(
+    davit_v1_name *name); /**< release the texts, and leave it as _INIT makes it */
+
+/**
+ * Read such a name. Whether the repository can be one is seen where it is asked for.
+ *
+ * @param out  set on success; release with davit_v1_name_clear()
+ *
+ * Errors:  DAVIT_EINVAL (no repository, an empty tag, an id that is none, both of them), DAVIT_ENOMEM
+ * Threads: any
+ * Spec:    registry-v1.md 8
+ */
+DAVIT_API int davit_v1_name_parse(const char *text, davit_v1_name *out, davit_error **err);
+
 #define DAVIT_V1_OPEN_OPTIONS_VERSION 1u
 
 /** Who is asked, and as whom. Everything is borrowed during the call. */
@@ -549,6 +574,69 @@ typedef struct davit_v1_push_options {
  */
 DAVIT_API int davit_v1_push(davit_client *client, const char *image, const char *name,
                             const davit_v1_push_options *options, davit_error **err);
+
+/* --- to where images are kept today ------------------------------------------------------------------------------------ */
+
+/** davit_v1_migrate_options.flags */
+#define DAVIT_V1_MIGRATE_DRY_RUN (1u << 0) /**< tell which tags there are, and change nothing */
+
+#define DAVIT_V1_MIGRATE_OPTIONS_VERSION 1u
+
+typedef struct davit_v1_migrate_options {
+    uint32_t version;                  /**< DAVIT_V1_MIGRATE_OPTIONS_VERSION */
+    uint32_t flags;                    /**< DAVIT_V1_MIGRATE_* */
+    const davit_v1_open_options *open; /**< whom to ask, and as whom; NULL for defaults */
+    const char *const *names; /**< REPOSITORY[:TAG] each, without a host; none: all that a search finds */
+    size_t name_count;
+    const char *search; /**< in the name or the description of a repository; NULL: of all */
+    /**
+     * DAVIT_PROGRESS_LAYER for blobs, DAVIT_PROGRESS_MESSAGE for each tag that was migrated (in a dry run: is there), DAVIT_PROGRESS_WARNING for
+     * what could not be. NULL: no events.
+     */
+    davit_progress_fn progress;
+    void *user_data;
+} davit_v1_migrate_options;
+
+#define DAVIT_V1_MIGRATE_OPTIONS_INIT    \
+    {                                    \
+        DAVIT_V1_MIGRATE_OPTIONS_VERSION \
+    }
+
+/** What a migration did. Bytes are as stored. */
+typedef struct davit_v1_migrate_result {
+    uint64_t repository_count, tag_count;  /**< looked at */
+    uint64_t migrated_count;               /**< tags that the target has by it */
+    uint64_t there_count;                  /**< tags that were the same image already */
+    uint64_t failed_count;                 /**< tags, and repositories whose tags could not be listed */
+    uint64_t layer_count, layer_bytes;     /**< fetched from the old registry */
+    uint64_t copied_count, copied_bytes;   /**< blobs that were sent to the target */
+    uint64_t mounted_count, mounted_bytes; /**< taken over by the target from another repository of its own */
+    uint64_t present_count, present_bytes; /**< at the target already */
+} davit_v1_migrate_result;
+
+/**
+ * Copy repositories with all their tags from an old registry to where images are kept today: each image becomes one as davit_v1_pull() makes it,
+ * under TARGET/REPOSITORY:TAG.
+ *
+ * Layers go through the client's store: each is fetched once, whatever stands on it, and leaves the store at the end unless something else in it
+ * needs it; what a migration that ended early has fetched stays there for the next. What the target has is neither fetched nor sent again, so that
+ * running it again takes a question for each tag. What fails of one tag or repository does not stop the others.
+ *
+ * @param host     host[:port] of a registry or an index; NULL: options->open has its URL
+ * @param target   "docker://HOST[/PREFIX]", "store:[PREFIX]" or "oci:DIR", where each repository becomes a layout of its own; without a
+ *                 transport a registry
+ * @param options  NULL for defaults
+ * @param out      NULL, or set whatever the result: what was done before a failure counts
+ *
+ * Limits:  127 images one on another, 16 MiB of metadata for each tag, 8 MiB of names of repositories
+ * Errors:  that of the first tag or repository that failed, as davit_v1_pull() and davit_copy() have them; DAVIT_ENOTFOUND (no repositories);
+ *          DAVIT_EINVAL (arguments). DAVIT_ENOSPACE, DAVIT_ESTORE, DAVIT_EIO, DAVIT_ENOMEM and DAVIT_ECANCELLED end it at once
+ * Threads: any; blocks; progress runs on the calling thread
+ * Spec:    registry-v1.md 7, 9
+ */
+DAVIT_API int davit_v1_migrate(davit_client *client, const char *host, const char *target,
+                               const davit_v1_migrate_options *options, davit_v1_migrate_result *out,
+                               davit_error **err);
 
 /* --- search ---------------------------------------------------------------------------------------------------------------- */
 

@@ -2,7 +2,7 @@
  * davit/transport.h - images wherever they are: in a registry, the store, a layout, an archive or a directory.
  *
  * A place is text: "docker://REF", "store:REF|ID", "oci:DIR[:NAME]", "oci:DIR@DIGEST", "oci-archive:FILE[:NAME]", "docker-archive:FILE[:REF]",
- * "dir:DIR"; without a transport a registry's reference. "What a place fails with" below are DAVIT_EINVAL (the text; an image must be named),
+ * "dir:DIR"; without a transport a registry's reference. (v1:// is for davit_copy() alone.) "What a place fails with" below are DAVIT_EINVAL (the text; an image must be named),
  * DAVIT_ENOTFOUND, DAVIT_EFORMAT (no layout or archive), DAVIT_EDIGEST, DAVIT_EUNSUPPORTED, DAVIT_ETOOBIG, DAVIT_EIO, DAVIT_ESTORE, and the
  * network's. For every function here: threads: any, blocks within the client's limits.
  */

@@ -181,7 +181,8 @@ const dv_command dv_command_copy = {
     .summary = "copy an image, an index whole, between registries, store, layouts and archives",
     .details = "SOURCE and TARGET are docker://REF (or REF alone), store:REF, oci:DIR[:NAME], "
                "oci-archive:FILE[:NAME],\n"
-               "docker-archive:FILE[:REF] or dir:DIR. Bytes and digests stay what they are. Between "
+               "docker-archive:FILE[:REF] or dir:DIR, SOURCE also v1://NAME. Bytes and digests stay what "
+               "they are. Between "
                "registries nothing\n"
                "touches the disk, and what is there already is not sent. The target's tag moves last. "
                "Standard output\n"

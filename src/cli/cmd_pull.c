@@ -8,10 +8,12 @@
 
 #include "cli/image_arg.h"
 #include "cli/signals.h"
+#include "cli/v1_arg.h"
 #include "davit/pull.h"
 #include "util/str.h"
 
 #include <inttypes.h>
+#include <string.h>
 #include <unistd.h>
 
 typedef struct values {
@@ -22,14 +24,32 @@ typedef struct values {
 /* One argument. */
 typedef struct target {
     davit_reference *ref;
-    bool defaulted; /* its tag was added here */
+    bool defaulted;   /* its tag was added here */
+    davit_v1_name v1; /* of a registry of the first version, in place of ref */
 } target;
+
+#define V1 "v1://"
+
+static int parse_v1(dv_cli *cli, const values *v, const char *text, target *out, davit_error **err)
+{
+    if (v->dry_run || v->all_platforms || !davit_platform_is_empty(&v->platform))
+        return dv_cli_usage(
+            cli, err,
+            "%s: --dry-run, --platform and --all-platforms are not for registries of the first version",
+            text);
+    int r = davit_v1_name_parse(text + strlen(V1), &out->v1, err);
+    if (r == 0 && v->all_tags && (out->v1.tag || out->v1.id))
+        return dv_cli_usage(cli, err, "tag can't be used with --all-tags/-a");
+    return r;
+}
 
 /* "latest" is this program's business, not the library's. */
 static int parse(dv_cli *cli, const values *v, const char *text, target *out, davit_error **err)
 {
     DV_AUTOPTR(davit_reference) given = NULL;
     const char *name;
+    if (dv_str_starts(text, V1))
+        return parse_v1(cli, v, text, out, err);
     int r = dv_image_arg_registry(text, &name, err);
     if (r == 0)
         r = davit_reference_parse(name, &given, err);
@@ -83,10 +103,25 @@ static void print_result(dv_cli *cli, const values *v, const davit_reference *re
     dv_output_flush(&cli->out);
 }
 
+static int pull_v1(dv_cli *cli, const values *v, const target *t, davit_error **err)
+{
+    davit_v1_pull_options options = DAVIT_V1_PULL_OPTIONS_INIT;
+    options.flags = v->all_tags ? DAVIT_V1_PULL_ALL_TAGS : 0;
+    options.tag = t->v1.tag;
+    options.image = t->v1.id;
+    options.progress = dv_v1_on_event;
+    options.user_data = cli;
+    int r = davit_v1_pull(cli->client, t->v1.repository, &options, /* out= */ NULL, err);
+    dv_progress_view_settle(cli->view);
+    return r;
+}
+
 static int pull_one(dv_cli *cli, const values *v, const target *t, davit_error **err)
 {
     davit_pull_options options = DAVIT_PULL_OPTIONS_INIT;
     davit_pull_result result = {0};
+    if (t->v1.repository)
+        return pull_v1(cli, v, t, err);
     options.flags = (v->all_tags ? DAVIT_PULL_ALL_TAGS : 0) |
                     (v->all_platforms ? DAVIT_PULL_ALL_PLATFORMS : 0) | (v->dry_run ? DAVIT_PULL_DRY_RUN : 0);
     options.platform = dv_platform_or_null(&v->platform);
@@ -113,7 +148,9 @@ static int pull_all(dv_cli *cli, const values *v, const target *targets, size_t 
         first = first ? first : r;
         dv_progress_view_error(cli->view, davit_error_message(why));
         if (count > 1)
-            dv_cli_name_error(&why, r, davit_reference_familiar(targets[i].ref));
+            dv_cli_name_error(&why, r,
+                              targets[i].ref ? davit_reference_familiar(targets[i].ref)
+                                             : targets[i].v1.repository);
         if (r == DAVIT_ECANCELLED || dv_signals_came())
             return dv_error_move(err, &why, r);
         if (i + 1 == count)
@@ -138,8 +175,10 @@ static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_e
         r = dv_cli_client(cli, /* with_store= */ true, /* flags= */ 0, err);
     if (r == 0)
         r = pull_all(cli, v, targets, count, err);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         davit_reference_free(targets[i].ref);
+        davit_v1_name_clear(&targets[i].v1);
+    }
     return r;
 }
 
@@ -162,7 +201,8 @@ const dv_command dv_command_pull = {
                "is pulled in\n"
                "order, also after one failed; the status is that of the first failure. Standard output gets "
                "the full\n"
-               "name of each image that was pulled, and with -q nothing else is said.",
+               "name of each image that was pulled, and with -q nothing else is said. NAME may be v1://NAME "
+               "(davit help v1).",
     .example = "davit pull --platform linux/arm64 alpine:3.20",
     .options = options,
     .values_size = sizeof(values),

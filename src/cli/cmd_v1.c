@@ -21,13 +21,13 @@ DV_DEFINE_AUTO(davit_v1_texts, davit_v1_texts_clear)
 /* --- questions about a repository ----------------------------------------------------------------------------------------- */
 
 static int open_named(dv_cli *cli, const dv_v1_values *v, const char *text, davit_v1_access access,
-                      dv_v1_name *name, davit_v1_repository **out, davit_error **err)
+                      davit_v1_name *name, davit_v1_repository **out, davit_error **err)
 {
-    int r = dv_v1_name_parse(text, name, err);
+    int r = davit_v1_name_parse(text, name, err);
     return r < 0 ? r : dv_v1_open(cli, v, name->repository, access, out, err);
 }
 
-static int no_tag(dv_cli *cli, const dv_v1_name *n, davit_error **err)
+static int no_tag(dv_cli *cli, const davit_v1_name *n, davit_error **err)
 {
     return n->tag || n->id
                ? dv_cli_usage(cli, err, "%s: a repository is wanted, without a tag or an id", n->repository)
@@ -52,10 +52,10 @@ static int print_tags(dv_cli *cli, const dv_v1_values *v, const davit_v1_tags *t
 
 static int run_tags(dv_cli *cli, const dv_v1_values *v, char **arguments, davit_error **err)
 {
-    DV_AUTO(dv_v1_name) name = {.tag = NULL};
+    DV_AUTO(davit_v1_name) name = {.tag = NULL};
     DV_AUTOPTR(davit_v1_repository) rep = NULL;
     DV_AUTOPTR(davit_v1_tags) tags = NULL;
-    int r = dv_v1_name_parse(arguments[0], &name, err);
+    int r = davit_v1_name_parse(arguments[0], &name, err);
     if (r == 0)
         r = no_tag(cli, &name, err);
     if (r == 0)
@@ -69,7 +69,7 @@ static int run_tags(dv_cli *cli, const dv_v1_values *v, char **arguments, davit_
 static int open_image(dv_cli *cli, const dv_v1_values *v, const char *text, davit_v1_repository **out,
                       char **out_id, davit_error **err)
 {
-    DV_AUTO(dv_v1_name) name = {.tag = NULL};
+    DV_AUTO(davit_v1_name) name = {.tag = NULL};
     int r = open_named(cli, v, text, DAVIT_V1_ACCESS_READ, &name, out, err);
     return r < 0 ? r : dv_v1_image_id(*out, &name, out_id, err);
 }
@@ -210,22 +210,22 @@ static int run_search(dv_cli *cli, const dv_v1_values *v, char **arguments, davi
 
 /* --- changes ----------------------------------------------------------------------------------------------------------------- */
 
-static int need_tag(dv_cli *cli, const dv_v1_name *n, const char *text, davit_error **err)
+static int need_tag(dv_cli *cli, const davit_v1_name *n, const char *text, davit_error **err)
 {
     return n->tag ? 0 : dv_cli_usage(cli, err, "%s: a tag is needed here, NAME:TAG", text);
 }
 
 static int run_set_tag(dv_cli *cli, const dv_v1_values *v, char **arguments, davit_error **err)
 {
-    DV_AUTO(dv_v1_name) name = {.tag = NULL}, image = {.tag = NULL};
+    DV_AUTO(davit_v1_name) name = {.tag = NULL}, image = {.tag = NULL};
     DV_AUTOPTR(davit_v1_repository) rep = NULL;
     DV_AUTO(dv_buf) pinned = DV_BUF_INIT(1024);
     dv_buf_printf(&pinned, "x@%s", arguments[1]);
-    int r = dv_v1_name_parse(arguments[0], &name, err);
+    int r = davit_v1_name_parse(arguments[0], &name, err);
     if (r == 0)
         r = need_tag(cli, &name, arguments[0], err);
     if (r == 0)
-        r = dv_v1_name_parse(dv_buf_text(&pinned), &image, err);
+        r = davit_v1_name_parse(dv_buf_text(&pinned), &image, err);
     if (r == 0)
         r = dv_v1_open(cli, v, name.repository, DAVIT_V1_ACCESS_WRITE, &rep, err);
     return r < 0
@@ -236,9 +236,9 @@ static int run_set_tag(dv_cli *cli, const dv_v1_values *v, char **arguments, dav
 
 static int run_delete_tag(dv_cli *cli, const dv_v1_values *v, char **arguments, davit_error **err)
 {
-    DV_AUTO(dv_v1_name) name = {.tag = NULL};
+    DV_AUTO(davit_v1_name) name = {.tag = NULL};
     DV_AUTOPTR(davit_v1_repository) rep = NULL;
-    int r = dv_v1_name_parse(arguments[0], &name, err);
+    int r = davit_v1_name_parse(arguments[0], &name, err);
     if (r == 0)
         r = need_tag(cli, &name, arguments[0], err);
     if (r == 0)
@@ -251,9 +251,9 @@ static int run_delete_tag(dv_cli *cli, const dv_v1_values *v, char **arguments, 
 
 static int run_delete(dv_cli *cli, const dv_v1_values *v, char **arguments, davit_error **err)
 {
-    DV_AUTO(dv_v1_name) name = {.tag = NULL};
+    DV_AUTO(davit_v1_name) name = {.tag = NULL};
     DV_AUTOPTR(davit_v1_repository) rep = NULL;
-    int r = dv_v1_name_parse(arguments[0], &name, err);
+    int r = davit_v1_name_parse(arguments[0], &name, err);
     if (r == 0)
         r = no_tag(cli, &name, err);
     if (r == 0)
@@ -266,25 +266,13 @@ static int run_delete(dv_cli *cli, const dv_v1_values *v, char **arguments, davi
 
 /* --- the store --------------------------------------------------------------------------------------------------------------- */
 
-static void on_event(const davit_progress *event, void *user_data)
-{
-    dv_cli *cli = user_data;
-    if (event->kind != DAVIT_PROGRESS_MESSAGE) {
-        dv_progress_view_event(event, cli->view);
-        return;
-    }
-    dv_progress_view_settle(cli->view);
-    dv_output_text(&cli->out, event->action);
-    dv_output_printf(&cli->out, "\n");
-}
-
 static int run_pull(dv_cli *cli, const dv_v1_values *v, char **arguments, davit_error **err)
 {
-    DV_AUTO(dv_v1_name) name = {.tag = NULL};
+    DV_AUTO(davit_v1_name) name = {.tag = NULL};
     DV_AUTO(dv_buf) password = DV_V1_PASSWORD_INIT;
     davit_v1_open_options open;
     davit_v1_pull_options pull = DAVIT_V1_PULL_OPTIONS_INIT;
-    int r = dv_v1_name_parse(arguments[0], &name, err);
+    int r = davit_v1_name_parse(arguments[0], &name, err);
     if (r == 0 && v->all_tags)
         r = no_tag(cli, &name, err);
     if (r == 0)
@@ -299,7 +287,7 @@ static int run_pull(dv_cli *cli, const dv_v1_values *v, char **arguments, davit_
     pull.open = &open;
     pull.tag = name.tag;
     pull.image = name.id;
-    pull.progress = on_event;
+    pull.progress = dv_v1_on_event;
     pull.user_data = cli;
     r = davit_v1_pull(cli->client, name.repository, &pull, /* out= */ NULL, err);
     dv_progress_view_settle(cli->view);
@@ -308,11 +296,11 @@ static int run_pull(dv_cli *cli, const dv_v1_values *v, char **arguments, davit_
 
 static int run_push(dv_cli *cli, const dv_v1_values *v, char **arguments, davit_error **err)
 {
-    DV_AUTO(dv_v1_name) name = {.tag = NULL};
+    DV_AUTO(davit_v1_name) name = {.tag = NULL};
     DV_AUTO(dv_buf) password = DV_V1_PASSWORD_INIT;
     davit_v1_open_options open;
     davit_v1_push_options push = DAVIT_V1_PUSH_OPTIONS_INIT;
-    int r = dv_v1_name_parse(arguments[1], &name, err);
+    int r = davit_v1_name_parse(arguments[1], &name, err);
     if (r == 0 && name.id)
         return dv_cli_usage(cli, err, "%s: a tag is set, not an id", arguments[1]);
     if (r == 0)
@@ -326,7 +314,7 @@ static int run_push(dv_cli *cli, const dv_v1_values *v, char **arguments, davit_
     push.open = &open;
     push.tag = name.tag;
     push.platform = dv_platform_or_null(&v->platform);
-    push.progress = on_event;
+    push.progress = dv_v1_on_event;
     push.user_data = cli;
     r = davit_v1_push(cli->client, arguments[0], name.repository, &push, err);
     dv_progress_view_settle(cli->view);
@@ -335,22 +323,36 @@ static int run_push(dv_cli *cli, const dv_v1_values *v, char **arguments, davit_
 
 /* --- the command ------------------------------------------------------------------------------------------------------------ */
 
-enum { TAKES_OUTPUT = 1, TAKES_JSON = 2, TAKES_PAGE = 4, TAKES_ALL = 8, TAKES_PLATFORM = 16 };
+enum {
+    TAKES_OUTPUT = 1,
+    TAKES_JSON = 2,
+    TAKES_PAGE = 4,
+    TAKES_ALL = 8,
+    TAKES_PLATFORM = 16,
+    TAKES_MIGRATION = 32
+};
 
 typedef struct verb {
     const char *name;
-    size_t count;   /* arguments behind it */
+    size_t count;   /* arguments behind it; with run_many or more */
     unsigned takes; /* options that not every verb has */
     int (*run)(dv_cli *cli, const dv_v1_values *v, char **arguments, davit_error **err);
+    int (*run_many)(dv_cli *cli, const dv_v1_values *v, char **arguments, size_t count, davit_error **err);
 } verb;
 
 static const verb verbs[] = {
-    {"tags", 1, TAKES_JSON, run_tags},     {"id", 1, 0, run_id},
-    {"ancestry", 1, 0, run_ancestry},      {"json", 1, TAKES_OUTPUT, run_json},
-    {"layer", 1, TAKES_OUTPUT, run_layer}, {"pull", 1, TAKES_ALL, run_pull},
-    {"push", 2, TAKES_PLATFORM, run_push}, {"search", 1, TAKES_JSON | TAKES_PAGE, run_search},
-    {"set-tag", 2, 0, run_set_tag},        {"delete-tag", 1, 0, run_delete_tag},
+    {"tags", 1, TAKES_JSON, run_tags},
+    {"id", 1, 0, run_id},
+    {"ancestry", 1, 0, run_ancestry},
+    {"json", 1, TAKES_OUTPUT, run_json},
+    {"layer", 1, TAKES_OUTPUT, run_layer},
+    {"pull", 1, TAKES_ALL, run_pull},
+    {"push", 2, TAKES_PLATFORM, run_push},
+    {"search", 1, TAKES_JSON | TAKES_PAGE, run_search},
+    {"set-tag", 2, 0, run_set_tag},
+    {"delete-tag", 1, 0, run_delete_tag},
     {"delete", 1, 0, run_delete},
+    {"migrate", 1, TAKES_JSON | TAKES_MIGRATION, .run_many = dv_v1_migrate},
 };
 
 static const verb *find_verb(const char *name)
@@ -368,38 +370,32 @@ static int check(dv_cli *cli, const verb *w, const dv_v1_values *v, char **argum
         return dv_cli_usage(cli, err, "v1: '%s' is no verb of this command", arguments[0]);
     if (count - 1 < w->count)
         return dv_cli_usage(cli, err, "v1 %s: an argument is missing", w->name);
-    if (count - 1 > w->count)
+    if (count - 1 > w->count && !w->run_many)
         return dv_cli_usage(cli, err, "v1 %s: '%s' is one argument too many", w->name,
                             arguments[w->count + 1]);
     if (v->output && !(w->takes & TAKES_OUTPUT))
         return dv_cli_usage(cli, err, "v1 %s: --output is for json and layer", w->name);
     if (v->json && !(w->takes & TAKES_JSON))
-        return dv_cli_usage(cli, err, "v1 %s: --json is for tags and search", w->name);
+        return dv_cli_usage(cli, err, "v1 %s: --json is for tags, search and migrate", w->name);
     if (v->all_tags && !(w->takes & TAKES_ALL))
         return dv_cli_usage(cli, err, "v1 %s: --all-tags is for pull", w->name);
     if (dv_platform_or_null(&v->platform) && !(w->takes & TAKES_PLATFORM))
         return dv_cli_usage(cli, err, "v1 %s: --platform is for push", w->name);
+    if ((v->all || v->search || v->dry_run) && !(w->takes & TAKES_MIGRATION))
+        return dv_cli_usage(cli, err, "v1 %s: --all, --search and --dry-run are for migrate", w->name);
     if ((v->limit || v->page) && !(w->takes & TAKES_PAGE))
         return dv_cli_usage(cli, err, "v1 %s: --limit and --page are for search", w->name);
     return 0;
-}
-
-/* The registry's own words belong behind what it answered. */
-static int add_detail(int r, davit_error **err)
-{
-    const char *detail = r < 0 ? davit_v1_error_detail(*err) : NULL;
-    DV_AUTOPTR(davit_error) why = NULL;
-    if (!detail)
-        return r;
-    why = DV_STEAL(*err);
-    return dv_error_set(err, r, "%s: %s", davit_error_message(why), detail);
 }
 
 static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_error **err)
 {
     const verb *w = find_verb(arguments[0]);
     int r = check(cli, w, flags, arguments, count, err);
-    return r < 0 ? r : add_detail(w->run(cli, flags, arguments + 1, err), err);
+    if (r < 0)
+        return r;
+    return w->run_many ? w->run_many(cli, flags, arguments + 1, count - 1, err)
+                       : w->run(cli, flags, arguments + 1, err);
 }
 
 #define AT(field) offsetof(dv_v1_values, field)
@@ -412,10 +408,13 @@ static const dv_option options[] = {
     {"password-stdin", 0, DV_OPTION_FLAG, AT(password_stdin), NULL, "read the password from standard input"},
     {"output", 'o', DV_OPTION_TEXT, AT(output), "FILE",
      "json, layer: write there, whole (a layer verified) or not at all"},
-    {"json", 0, DV_OPTION_FLAG, AT(json), NULL, "tags, search: one JSON document"},
+    {"json", 0, DV_OPTION_FLAG, AT(json), NULL, "tags, search, migrate: one JSON document"},
     {"all-tags", 'a', DV_OPTION_FLAG, AT(all_tags), NULL, "pull: every tag of the repository"},
     {"platform", 0, DV_OPTION_PLATFORM, AT(platform), "OS[/ARCH[/VARIANT]]",
      "push: which of the images that a name has"},
+    {"all", 0, DV_OPTION_FLAG, AT(all), NULL, "migrate: every repository that a search finds"},
+    {"search", 0, DV_OPTION_TEXT, AT(search), "TEXT", "migrate: those whose name or description holds it"},
+    {"dry-run", 0, DV_OPTION_FLAG, AT(dry_run), NULL, "migrate: list the tags, change nothing"},
     {"limit", 0, DV_OPTION_NUMBER, AT(limit), "N", "search: so many on a page (25)"},
     {"page", 0, DV_OPTION_NUMBER, AT(page), "N", "search: this page (1)"},
     {NULL},
@@ -426,14 +425,17 @@ const dv_command dv_command_v1 = {
     .arguments = "tags NAME | id IMAGE | ancestry IMAGE | json [-o FILE] IMAGE | layer [-o FILE] IMAGE | "
                  "pull IMAGE | pull -a NAME | push STORED NAME[:TAG] | search [HOST/]TEXT | set-tag NAME:TAG "
                  "ID | delete-tag NAME:TAG "
-                 "| delete NAME",
+                 "| delete NAME | migrate [--all] [--search TEXT] [--dry-run] [HOST|NAME[:TAG]...] TARGET",
     .summary = "ask and change registries of the first version (Registry v1 API)",
-    .details = "NAME is [HOST/]REPOSITORY; IMAGE is NAME[:TAG] or NAME@ID. A host that does not say that it "
-               "stands alone is an index,\nwhich is asked for a token and says where the registry is.",
+    .details =
+        "NAME is [HOST/]REPOSITORY; IMAGE is NAME[:TAG] or NAME@ID. A host that does not say that it "
+        "stands alone is an index,\nwhich is asked for a token and says where the registry is.\nmigrate "
+        "copies repositories with all their tags to TARGET/NAME: docker://HOST[/PREFIX], store:[PREFIX] "
+        "or\noci:DIR. Each layer is fetched once, and running it again does what is left.",
     .example = "davit v1 tags registry.example:5000/old/app",
     .options = options,
     .values_size = sizeof(dv_v1_values),
     .min_count = 1,
-    .max_count = 3,
+    .max_count = -1,
     .run = run,
 };

@@ -7,7 +7,7 @@
 
 dv_image_arg dv_image_arg_read(const char *text, dv_transport bare)
 {
-    static const char *const files[] = {"oci:", "oci-archive:", "docker-archive:", "dir:"};
+    static const char *const files[] = {"oci:", "oci-archive:", "docker-archive:", "dir:", "v1://"};
     dv_image_arg arg = {.transport = bare, .name = text};
     for (size_t i = 0; i < DV_COUNT(files); i++)
         if (dv_str_starts(text, files[i]))

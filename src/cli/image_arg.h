@@ -8,7 +8,7 @@
 typedef enum dv_transport {
     DV_TRANSPORT_REGISTRY,
     DV_TRANSPORT_STORE,
-    DV_TRANSPORT_FILES, /* a layout, an archive or a directory: name is the whole text, which the library reads */
+    DV_TRANSPORT_FILES, /* a layout, an archive or a directory: name is the whole text, which the library reads (and v1://, which it refuses) */
 } dv_transport;
 
 typedef struct dv_image_arg {

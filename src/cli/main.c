@@ -8,6 +8,7 @@
 
 #include "cli/credential_davit.h"
 #include "cli/signals.h"
+#include "davit/registry_v1.h"
 #include "util/str.h"
 
 #include <errno.h>
@@ -102,6 +103,17 @@ static int start_log(dv_cli *cli, davit_error **err)
     return 0;
 }
 
+/* The own words of a registry of the first version belong behind what it answered. */
+static int add_detail(int r, davit_error **err)
+{
+    const char *detail = r < 0 ? davit_v1_error_detail(*err) : NULL;
+    DV_AUTOPTR(davit_error) why = NULL;
+    if (!detail)
+        return r;
+    why = DV_STEAL(*err);
+    return dv_error_set(err, r, "%s: %s", davit_error_message(why), detail);
+}
+
 static int run_command(dv_cli *cli, int argc, char **argv, davit_error **err)
 {
     const dv_command *command = cli->command;
@@ -127,7 +139,7 @@ static int run_command(dv_cli *cli, int argc, char **argv, davit_error **err)
     r = start_log(cli, err);
     if (r == 0)
         r = dv_signals_start(err);
-    return r < 0 ? r : command->run(cli, values, argv + first, (size_t)count, err);
+    return r < 0 ? r : add_detail(command->run(cli, values, argv + first, (size_t)count, err), err);
 }
 
 static int run(dv_cli *cli, int argc, char **argv, davit_error **err)

@@ -4,46 +4,6 @@
 #include "davit/auth.h"
 #include "util/str.h"
 
-#include <string.h>
-
-void dv_v1_name_clear(dv_v1_name *n)
-{
-    free(n->repository);
-    free(n->tag);
-    free(n->id);
-}
-
-static bool is_id(const char *text)
-{
-    size_t size = strlen(text);
-    return (size == 16 || size == 64) && strspn(text, "0123456789abcdef") == size;
-}
-
-/* The part behind the last "/" may hold ":TAG"; a colon before it is a port's. */
-int dv_v1_name_parse(const char *text, dv_v1_name *out, davit_error **err)
-{
-    DV_AUTO(dv_v1_name) n = {.tag = NULL};
-    const char *slash = strrchr(text, '/'), *at = strchr(text, '@');
-    const char *colon = strchr(slash ? slash : text, ':');
-    const char *end = at ? at : colon;
-    if (at && !is_id(at + 1))
-        return dv_error_set(err, DAVIT_EINVAL, "'%s' is no image id: 16 or 64 lower-case hex digits", at + 1);
-    if (end == text || !*text || (end && end[-1] == '/') || (!end && slash && !slash[1]))
-        return dv_error_set(err, DAVIT_EINVAL, "'%s' names no repository", text);
-    if (at && colon)
-        return dv_error_set(err, DAVIT_EINVAL, "'%s' has a tag and an id: one of them is wanted", text);
-    if (colon && !colon[1])
-        return dv_error_set(err, DAVIT_EINVAL, "'%s' has an empty tag", text);
-    n.repository = dv_strndup(text, end ? (size_t)(end - text) : strlen(text));
-    n.tag = colon ? dv_strdup(colon + 1) : NULL;
-    n.id = at ? dv_strdup(at + 1) : NULL;
-    if (!n.repository || (colon && !n.tag) || (at && !n.id))
-        return dv_error_oom(err);
-    *out = n;
-    n = (dv_v1_name){.tag = NULL};
-    return 0;
-}
-
 /* --- as whom ------------------------------------------------------------------------------------------------------- */
 
 static int check_password(dv_cli *cli, const dv_v1_values *v, davit_error **err)
@@ -103,7 +63,7 @@ int dv_v1_find(dv_cli *cli, const dv_v1_values *v, const char *name, davit_v1_cl
     return r < 0 ? r : davit_v1_client_find(cli->client, name, &options, out, err);
 }
 
-int dv_v1_image_id(const davit_v1_repository *rep, const dv_v1_name *n, char **out, davit_error **err)
+int dv_v1_image_id(const davit_v1_repository *rep, const davit_v1_name *n, char **out, davit_error **err)
 {
     if (!n->id)
         return davit_v1_repository_get_image_id(davit_v1_repository_registry(rep),
@@ -111,4 +71,18 @@ int dv_v1_image_id(const davit_v1_repository *rep, const dv_v1_name *n, char **o
                                                 davit_v1_repository_auth(rep), out, err);
     *out = dv_strdup(n->id);
     return *out ? 0 : dv_error_oom(err);
+}
+
+/* --- events ---------------------------------------------------------------------------------------------------- */
+
+void dv_v1_on_event(const davit_progress *event, void *user_data)
+{
+    dv_cli *cli = user_data;
+    if (event->kind != DAVIT_PROGRESS_MESSAGE) {
+        dv_progress_view_event(event, cli->view);
+        return;
+    }
+    dv_progress_view_settle(cli->view);
+    dv_output_text(&cli->out, event->action);
+    dv_output_printf(&cli->out, "\n");
 }

@@ -7,25 +7,15 @@
 #include "davit/registry_v1.h"
 
 typedef struct dv_v1_values {
-    const char *index, *registry, *username, *output;
-    bool password_stdin, json, all_tags;
+    const char *index, *registry, *username, *output, *search;
+    bool password_stdin, json, all_tags, all, dry_run;
     uint32_t limit, page;
     davit_platform platform;
 } dv_v1_values;
 
 DV_DEFINE_AUTOPTR(davit_v1_repository, davit_v1_repository_close)
 
-/* NAME[:TAG] or NAME@ID. */
-typedef struct dv_v1_name {
-    char *repository; /* with its host */
-    char *tag;        /* NULL: none was given */
-    char *id;         /* the same */
-} dv_v1_name;
-
-void dv_v1_name_clear(dv_v1_name *n);
-DV_DEFINE_AUTO(dv_v1_name, dv_v1_name_clear)
-/* DAVIT_EINVAL: an id that is none, no repository. */
-int dv_v1_name_parse(const char *text, dv_v1_name *out, davit_error **err);
+DV_DEFINE_AUTO(davit_v1_name, davit_v1_name_clear)
 
 /*
  * Who is asked, and as whom; password must live as long as out. Asks for the password when there is a name for it.
@@ -43,6 +33,12 @@ int dv_v1_open(dv_cli *cli, const dv_v1_values *v, const char *repository, davit
 /* The same without a repository: whoever is asked first. */
 int dv_v1_find(dv_cli *cli, const dv_v1_values *v, const char *name, davit_v1_client **out, davit_error **err);
 /* The image that a name is: its id, or that of its tag (latest). New text. */
-int dv_v1_image_id(const davit_v1_repository *rep, const dv_v1_name *n, char **out, davit_error **err);
+int dv_v1_image_id(const davit_v1_repository *rep, const davit_v1_name *n, char **out, davit_error **err);
+
+/* A davit_progress_fn for a dv_cli with a view: messages are results, and go to standard output. */
+void dv_v1_on_event(const davit_progress *event, void *user_data);
+
+/* v1_migrate.c: davit v1 migrate. */
+int dv_v1_migrate(dv_cli *cli, const dv_v1_values *v, char **arguments, size_t count, davit_error **err);
 
 #endif

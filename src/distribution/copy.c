@@ -126,11 +126,34 @@ static int put_all(dv_copy *c, const dv_copy_plan *plan, const char *name, bool 
     return r < 0 || !tagged ? r : c->target->ops->tag(c->target, plan, name, err);
 }
 
+/* What neither source nor target has at hand. anew: what the target said of them is not believed. */
+static int fetch_missing(dv_copy *c, const dv_copy_plan *plan, bool anew, davit_error **err)
+{
+    dv_source *s = c->source;
+    size_t count = 0;
+    int r = 0;
+    if (!s->ops->fetch)
+        return 0;
+    DV_AUTOFREE davit_descriptor *missing = dv_new_array(davit_descriptor, plan->blob_count);
+    if (!missing)
+        return dv_error_oom(err);
+    for (size_t i = 0; r >= 0 && i < plan->blob_count; i++) {
+        r = s->ops->has_blob(s, &plan->blobs[i], err);
+        if (r == 0 && !anew)
+            r = c->target->ops->has_blob(c->target, &plan->blobs[i], err);
+        if (r == 0)
+            missing[count++] = plan->blobs[i];
+    }
+    return r < 0 || count == 0 ? (r < 0 ? r : 0) : s->ops->fetch(s, missing, count, err);
+}
+
 static int move_content(dv_copy *c, const dv_copy_plan *plan, const char *name, bool tagged, bool alone,
                         davit_error **err)
 {
     DV_AUTOPTR(davit_error) why = NULL;
     int r = c->target->ops->begin(c->target, plan, name, alone, err);
+    if (r == 0)
+        r = fetch_missing(c, plan, /* anew= */ false, err);
     if (r == 0)
         r = c->target->registry ? dv_copy_uploads(c, plan, /* anew= */ false, err)
                                 : dv_copy_files(c, plan, err);
@@ -141,7 +164,9 @@ static int move_content(dv_copy *c, const dv_copy_plan *plan, const char *name, 
     if (r == 0 || !c->target->registry || sparse || !dv_v2_manifest_misses_blob(why))
         return r < 0 ? dv_error_move(err, &why, r) : 0;
     dv_copy_warn(c, "the registry lacks a blob that it said it has; all are looked at again");
-    r = dv_copy_uploads(c, plan, /* anew= */ true, err);
+    r = fetch_missing(c, plan, /* anew= */ true, err);
+    if (r == 0)
+        r = dv_copy_uploads(c, plan, /* anew= */ true, err);
     return r < 0 ? r : put_all(c, plan, name, tagged, err);
 }
 
@@ -327,7 +352,7 @@ static bool has_name(const dv_place *p)
 {
     if (p->kind == DV_PLACE_REGISTRY || p->kind == DV_PLACE_STORE)
         return !p->reference || !davit_reference_is_name_only(p->reference);
-    return p->name || p->digest.algorithm;
+    return p->name || p->id || p->digest.algorithm;
 }
 
 static int check_places(const dv_copy *c, davit_error **err)
@@ -348,7 +373,7 @@ static int check_places(const dv_copy *c, davit_error **err)
     return 0;
 }
 
-static void copy_clear(dv_copy *c)
+void dv_copy_clear(dv_copy *c)
 {
     dv_source_close(c->source);
     dv_target_close(c->target);
@@ -356,7 +381,6 @@ static void copy_clear(dv_copy *c)
     dv_place_clear(&c->from);
     dv_place_clear(&c->to);
 }
-DV_DEFINE_AUTO(dv_copy, copy_clear)
 
 static void compare_places(dv_copy *c)
 {
@@ -372,6 +396,10 @@ static int run(dv_copy *c, davit_error **err)
 {
     bool referrers = c->options->flags & DAVIT_COPY_REFERRERS;
     int r = dv_source_open(c->client, &c->from, &c->source, err);
+    if (r == 0) {
+        c->source->progress = c->options->progress;
+        c->source->progress_data = c->options->user_data;
+    }
     if (r == 0)
         r = dv_target_open(c->client, &c->to, &c->target, err);
     if (r < 0)
@@ -381,6 +409,8 @@ static int run(dv_copy *c, davit_error **err)
                                                 : dv_copy_name(c, NULL, NULL, !referrers, err);
     if (r == 0 && !(c->options->flags & DAVIT_COPY_DRY_RUN))
         r = c->target->ops->finish(c->target, err);
+    if (r == 0 && c->source->ops->finish)
+        r = c->source->ops->finish(c->source, err);
     return r;
 }
 

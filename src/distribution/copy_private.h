@@ -19,10 +19,15 @@ typedef struct dv_copy {
     dv_target *target;
     dv_store *journal; /* of uploads; NULL: none is kept, or nobody asked yet */
     bool journal_asked;
+    dv_store
+        *known; /* what it remembers of blobs at the target is used and kept up; borrowed; NULL: nothing is */
     bool same_registry;   /* blobs can be mounted */
     bool same_repository; /* and here they are there already */
     davit_copy_result result;
 } dv_copy;
+
+void dv_copy_clear(dv_copy *c);
+DV_DEFINE_AUTO(dv_copy, dv_copy_clear)
 
 void dv_copy_warn(const dv_copy *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void dv_copy_message(const dv_copy *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -226,7 +226,8 @@ static void watch_blob(uploading *u, const davit_descriptor *blob, bool anew)
         .journal = mounts ? NULL : c->journal, /* what can be mounted is not gone on with */
         .mount_from = mounts ? davit_reference_path(c->from.reference) : NULL,
         .no_questions = mounts || anew, /* a mount is the question */
-        .no_mount = !mounts,
+        .store = mounts ? NULL : c->known,
+        .no_mount = !mounts && (!c->known || anew),
     };
 }
 

@@ -83,6 +83,8 @@ int dv_placed_image_open(dv_placed_image *p, davit_client *client, const char *t
     DV_AUTO(dv_buf) config = {0};
     int r = dv_place_parse(text, DV_PLACE_REGISTRY, &p->place, err);
     if (r == 0)
+        r = dv_place_check_readable(&p->place, err);
+    if (r == 0)
         r = dv_source_open(client, &p->place, &p->source, err);
     if (r == 0)
         r = p->source->ops->resolve(p->source, /* name= */ NULL, &target, err);

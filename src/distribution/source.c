@@ -31,6 +31,8 @@ int dv_source_open(davit_client *c, const dv_place *place, dv_source **out, davi
         return dv_source_docker_archive_open(c, place, out, err);
     case DV_PLACE_DIR:
         return dv_source_dir_open(c, place, out, err);
+    case DV_PLACE_V1:
+        return dv_source_v1_open(c, place, out, err);
     }
     return dv_error_set(err, DAVIT_EINVAL, "unknown transport");
 }

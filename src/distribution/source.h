@@ -11,6 +11,7 @@
 
 #include "davit/client.h"
 #include "davit/manifest.h"
+#include "davit/progress.h"
 
 #include "archive/oci_layout.h"
 #include "distribution/transport.h"
@@ -35,6 +36,10 @@ typedef struct dv_source_ops {
     int (*hold)(dv_source *s, const davit_descriptor *root, davit_error **err);
     /* The bytes of a manifest or index by digest, unchecked but for their number. DAVIT_ENOTFOUND. */
     int (*document)(dv_source *s, const davit_descriptor *desc, dv_buf *out, davit_error **err);
+    /* Bring blobs to where open_blob() finds them, which has_blob() says are not there. NULL: it has them or not. */
+    int (*fetch)(dv_source *s, const davit_descriptor *blobs, size_t count, davit_error **err);
+    /* Nobody asks any more: what was fetched for it may go. Leaves nothing but close(). NULL: nothing was. */
+    int (*finish)(dv_source *s, davit_error **err);
     /* 1: it has this blob; 0: not. NULL: that is learnt by asking for it. */
     int (*has_blob)(dv_source *s, const davit_descriptor *blob, davit_error **err);
     /* The file and where in it; the fd is the caller's. NULL: read() is there instead. DAVIT_ENOTFOUND. */
@@ -54,6 +59,9 @@ struct dv_source {
     davit_client *client;
     const dv_place *place; /* borrowed */
     dv_registry *registry; /* of a registry; borrowed by whoever asks it for blobs */
+    davit_progress_fn
+        progress; /* told of what is fetched before it can be read; set by whoever opened it; NULL: nobody is */
+    void *progress_data;
 };
 
 /* Open what a place stands for; place is borrowed until the close. */
@@ -74,6 +82,7 @@ int dv_source_layout_open(davit_client *c, const dv_place *place, dv_source **ou
 int dv_source_oci_archive_open(davit_client *c, const dv_place *place, dv_source **out, davit_error **err);
 int dv_source_docker_archive_open(davit_client *c, const dv_place *place, dv_source **out, davit_error **err);
 int dv_source_dir_open(davit_client *c, const dv_place *place, dv_source **out, davit_error **err);
+int dv_source_v1_open(davit_client *c, const dv_place *place, dv_source **out, davit_error **err);
 
 /* What a name stands for in index.json (store.md 11); digest: asked for by digest, may be NULL. For layouts and archives. */
 int dv_source_find_entry(const dv_oci_layout_index *index, const dv_place *place, const char *name,

@@ -14,6 +14,12 @@ int dv_target_open(davit_client *c, const dv_place *place, dv_target **out, davi
         return dv_target_oci_archive_open(c, place, out, err);
     case DV_PLACE_DOCKER_ARCHIVE:
         return dv_target_docker_archive_open(c, place, out, err);
+    case DV_PLACE_V1:
+        return dv_error_set(
+            err, DAVIT_EUNSUPPORTED,
+            "%s: a registry of the first version is no target of a copy; davit v1 push sends one image "
+            "of the store",
+            place->path);
     case DV_PLACE_DIR:
         return dv_target_dir_open(c, place, out, err);
     }

@@ -1,6 +1,7 @@
 /* distribution/transport.c - see transport.h. Whether anything is there is for who opens it. */
 #include "distribution/transport.h"
 
+#include "davit/registry_v1.h"
 #include "oci/reference.h"
 #include "util/error.h"
 #include "util/str.h"
@@ -15,12 +16,14 @@ static const struct {
     {"docker://", DV_PLACE_REGISTRY, "reference"},  {"store:", DV_PLACE_STORE, "name"},
     {"oci-archive:", DV_PLACE_OCI_ARCHIVE, "file"}, {"docker-archive:", DV_PLACE_DOCKER_ARCHIVE, "file"},
     {"oci:", DV_PLACE_LAYOUT, "directory"},         {"dir:", DV_PLACE_DIR, "directory"},
+    {"v1://", DV_PLACE_V1, "repository"},
 };
 
 void dv_place_clear(dv_place *p)
 {
     free(p->path);
     free(p->name);
+    free(p->id);
     davit_reference_free(p->reference);
     *p = (dv_place)DV_PLACE_INIT;
 }
@@ -80,6 +83,18 @@ static int parse_if_it_can(const char *text, davit_reference **out, davit_error 
     return r == 0 || r == DAVIT_EINVAL ? 0 : dv_error_move(err, &why, r);
 }
 
+static int parse_v1(const char *text, dv_place *p, davit_error **err)
+{
+    davit_v1_name name = DAVIT_V1_NAME_INIT;
+    int r = davit_v1_name_parse(text, &name, err);
+    if (r < 0)
+        return r;
+    p->path = name.repository;
+    p->name = name.tag;
+    p->id = name.id;
+    return 0;
+}
+
 static int parse_rest(const char *rest, dv_place *p, davit_error **err)
 {
     int r = 0;
@@ -96,6 +111,8 @@ static int parse_rest(const char *rest, dv_place *p, davit_error **err)
     case DV_PLACE_LAYOUT:
     case DV_PLACE_OCI_ARCHIVE:
         return parse_path(rest, /* with_digest= */ true, p, err);
+    case DV_PLACE_V1:
+        return parse_v1(rest, p, err);
     case DV_PLACE_DOCKER_ARCHIVE:
         r = parse_path(rest, /* with_digest= */ false, p, err);
         return r == 0 && p->name ? davit_reference_parse(p->name, &p->reference, err) : r;
@@ -128,6 +145,17 @@ int dv_place_parse(const char *text, dv_place_kind bare, dv_place *out, davit_er
     return 0;
 }
 
+int dv_place_check_readable(const dv_place *p, davit_error **err)
+{
+    if (p->kind != DV_PLACE_V1)
+        return 0;
+    return dv_error_set(
+        err, DAVIT_EUNSUPPORTED,
+        "v1://%s: what a registry of the first version has is known only when its layers were fetched; "
+        "davit pull brings it into the store, davit v1 asks for its parts",
+        p->path);
+}
+
 void dv_place_format(const dv_place *p, const char *tag, dv_buf *out)
 {
     dv_buf_puts(out, dv_place_prefix(p->kind));
@@ -149,6 +177,8 @@ void dv_place_format(const dv_place *p, const char *tag, dv_buf *out)
         dv_buf_putc(out, ':');
     if (tag)
         dv_buf_puts(out, tag);
+    else if (p->id)
+        dv_buf_printf(out, "@%s", p->id);
     else if (p->digest.algorithm)
         dv_buf_printf(out, "@%s", p->digest.text);
 }
@@ -164,7 +194,8 @@ bool dv_place_equal(const dv_place *a, const dv_place *b)
     if (a->kind != b->kind || !dv_str_equal(a->path, b->path) || (!a->reference) != (!b->reference))
         return false;
     if (!a->reference)
-        return dv_str_equal(a->name, b->name) && dv_str_equal(a->digest.text, b->digest.text);
+        return dv_str_equal(a->name, b->name) && dv_str_equal(a->id, b->id) &&
+               dv_str_equal(a->digest.text, b->digest.text);
     return dv_str_equal(davit_reference_name(a->reference), davit_reference_name(b->reference)) &&
            dv_str_equal(tag_or_latest(a->reference), tag_or_latest(b->reference)) &&
            dv_str_equal(davit_reference_digest_text(a->reference), davit_reference_digest_text(b->reference));

@@ -17,15 +17,17 @@ typedef enum dv_place_kind {
     DV_PLACE_OCI_ARCHIVE,    /* oci-archive:FILE[:NAME] */
     DV_PLACE_DOCKER_ARCHIVE, /* docker-archive:FILE[:REF] */
     DV_PLACE_DIR,            /* dir:DIR, in skopeo's form */
+    DV_PLACE_V1,             /* v1://[HOST/]REPOSITORY[:TAG|@ID], of a registry of the first version */
 } dv_place_kind;
 
 typedef struct dv_place {
     dv_place_kind kind;
-    char *path; /* of a directory or file; NULL for a registry and the store */
+    char *path; /* of a directory or file; of DV_PLACE_V1 host and repository; NULL for a registry and the store */
     char *name; /* what the user called the image there; NULL: nothing */
     davit_reference
         *reference; /* of a registry; of the store and a docker archive when the name is one; else NULL */
     davit_digest digest; /* oci:DIR@DIGEST; algorithm NONE: not given */
+    char *id;            /* v1://NAME@ID; NULL: not given */
 } dv_place;
 
 #define DV_PLACE_INIT \
@@ -39,6 +41,8 @@ DV_DEFINE_AUTO(dv_place, dv_place_clear)
 int dv_place_parse(const char *text, dv_place_kind bare, dv_place *out, davit_error **err);
 /* Whether a text is of one of the transports of files, which are all but docker:// and store: */
 bool dv_place_is_of_files(const char *text);
+/* Whether an image can be looked at where it is. DAVIT_EUNSUPPORTED: its layers must be fetched first. */
+int dv_place_check_readable(const dv_place *p, davit_error **err);
 /* "oci:", ... */
 const char *dv_place_prefix(dv_place_kind kind);
 /* Append it as a user would type it, with another name when tag is not NULL. */

@@ -10,6 +10,8 @@ static int open_named(davit_client *client, const char *place_text, dv_place *pl
     davit_descriptor target;
     int r = dv_place_parse(place_text, DV_PLACE_REGISTRY, place, err);
     if (r == 0)
+        r = dv_place_check_readable(place, err);
+    if (r == 0)
         r = dv_source_open(client, place, out, err);
     if (r == 0)
         r = (*out)->ops->resolve(*out, /* name= */ NULL, &target, err);

@@ -31,7 +31,7 @@ struct dv_v1_reader {
     dv_workpool *pool;
     dv_v1_hand *hands;
     size_t hand_count;
-    dv_digest_set fetched; /* layers */
+    dv_digest_set staged; /* layers that were fetched, and what was made for them */
     dv_v1_read read;
 };
 
@@ -46,7 +46,7 @@ void dv_v1_reader_close(dv_v1_reader *r)
     for (dv_node *node; r->events && (node = dv_queue_pop(r->events, 0));)
         free(node); /* counts: every task has ended */
     dv_queue_free(r->events);
-    dv_digest_set_clear(&r->fetched);
+    dv_digest_set_clear(&r->staged);
     dv_store_unref(r->store);
     free(r);
 }
@@ -74,6 +74,11 @@ int dv_v1_reader_open(davit_client *c, const dv_v1_reader_options *o, dv_v1_read
         dv_v1_hand_init(&r->hands[r->hand_count++], c, r->store, r->events);
     *out = DV_STEAL(r);
     return 0;
+}
+
+dv_store *dv_v1_reader_store(const dv_v1_reader *r)
+{
+    return r->store;
 }
 
 void dv_v1_wanted_clear(dv_v1_wanted *w)
@@ -114,7 +119,7 @@ static void end_task(dv_v1_reader *r, dv_v1_task *t)
 {
     char id[13] = "";
     t->hand->busy = false;
-    if (t->layer.digest.algorithm && dv_digest_set_add(&r->fetched, &t->layer.digest, NULL, NULL) >= 0) {
+    if (t->layer.digest.algorithm && dv_digest_set_add(&r->staged, &t->layer.digest, NULL, NULL) >= 0) {
         r->read.layer_count++;
         r->read.layer_bytes += t->layer.size;
     }
@@ -281,12 +286,18 @@ void dv_v1_reader_count(const dv_v1_reader *r, dv_v1_read *out)
     *out = r->read;
 }
 
+int dv_v1_reader_stage(dv_v1_reader *r, const davit_digest *blob, davit_error **err)
+{
+    int result = dv_digest_set_add(&r->staged, blob, NULL, err);
+    return result < 0 ? result : 0;
+}
+
 int dv_v1_reader_drop(dv_v1_reader *r, davit_error **err)
 {
     dv_gc_result unused;
     for (size_t i = 0; i < r->hand_count; i++)
         dv_lease_release(DV_STEAL(r->hands[i].load.lease));
-    return r->fetched.count > 0 ? dv_gc_collect(r->store, &r->fetched, /* dry= */ false, &unused, err) : 0;
+    return r->staged.count > 0 ? dv_gc_collect(r->store, &r->staged, /* dry= */ false, &unused, err) : 0;
 }
 
 bool dv_v1_reader_is_bad_input(int code)
@@ -474,7 +485,7 @@ static int recall_member(const set *s, member *m, davit_error **err)
     m->has_json = strcmp(row.parent, m->parent) == 0;
     m->has_layer = m->has_json && row.layer.digest.algorithm;
     m->json_size = strlen(row.json);
-    return 0;
+    return m->has_layer ? dv_v1_reader_stage(s->reader, &row.layer.digest, err) : 0;
 }
 
 /* A round for those members that `pick` picks. */

@@ -30,6 +30,7 @@ int dv_v1_reader_open(davit_client *c, const dv_v1_reader_options *o, dv_v1_read
 /* What it fetched is leased until then. NULL is fine. */
 void dv_v1_reader_close(dv_v1_reader *r);
 DV_DEFINE_AUTOPTR(dv_v1_reader, dv_v1_reader_close)
+dv_store *dv_v1_reader_store(const dv_v1_reader *r); /* borrowed */
 
 /* A repository, and those of its tags that are wanted. */
 typedef struct dv_v1_wanted {
@@ -67,7 +68,9 @@ typedef struct dv_v1_read {
 } dv_v1_read;
 /* What was fetched so far. */
 void dv_v1_reader_count(const dv_v1_reader *r, dv_v1_read *out);
-/* Remove from the store what was fetched and nothing in it needs. The reader is of no use then; other leases on it are released. */
+/* What was made here for the sake of what was fetched, and goes with it. */
+int dv_v1_reader_stage(dv_v1_reader *r, const davit_digest *blob, davit_error **err);
+/* Remove from the store what was fetched or staged and nothing in it needs. The reader is of no use then; other leases on it are released. */
 int dv_v1_reader_drop(dv_v1_reader *r, davit_error **err);
 /* Whether this failure says that an image is bad. After any other the same thing may go well the next time, with what was fetched. */
 bool dv_v1_reader_is_bad_input(int code);

@@ -9,6 +9,7 @@
 
 DV_DEFINE_AUTOPTR(davit_v1_image_metadata, davit_v1_image_metadata_free)
 DV_DEFINE_AUTO(davit_v1_texts, davit_v1_texts_clear)
+DV_DEFINE_AUTO(davit_v1_name, davit_v1_name_clear)
 
 /* 16 or 64 lower-case hex digits. */
 bool dv_v1_id_is_valid(const char *id);
