@@ -268,7 +268,8 @@ typedef struct davit_fsck_counts {
 
 typedef struct davit_fsck_report davit_fsck_report;
 
-#define DAVIT_FSCK_FULL (1u << 0)   /**< hash every blob, not only manifests and configs */
+#define DAVIT_FSCK_FULL \
+    (1u << 0) /**< hash every blob, not only manifests and configs; compare unpacked layers with theirs */
 #define DAVIT_FSCK_REPAIR (1u << 1) /**< forget what is bad, tidy up */
 
 /**

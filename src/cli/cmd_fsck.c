@@ -126,7 +126,7 @@ static int run(dv_cli *cli, void *flags, char **arguments, size_t count, davit_e
 }
 
 static const dv_option options[] = {
-    {"full", 0, DV_OPTION_FLAG, offsetof(values, full), NULL, "hash every blob"},
+    {"full", 0, DV_OPTION_FLAG, offsetof(values, full), NULL, "hash every blob, compare unpacked layers"},
     {"repair", 0, DV_OPTION_FLAG, offsetof(values, repair), NULL, "forget what is bad, and tidy up"},
     {"json", 0, DV_OPTION_FLAG, offsetof(values, json), NULL, "one JSON document"},
     {NULL},

@@ -1,6 +1,6 @@
 /*
- * store/fsck_layers.c - see fsck.h: unpacked layers. Decides which directory belongs to which row; what is in a directory is the embedder's to
- * trust, its tar is checked with the blobs. What a process that died left is no damage.
+ * store/fsck_layers.c - see fsck.h: unpacked layers. Decides which directory belongs to which row, and where all is asked for, whether it still
+ * holds what its blob makes; on a store that cannot be written to it cannot be made again. What a process that died left is no damage.
  */
 #include "store/fsck.h"
 
@@ -87,11 +87,12 @@ static int check_directory(dv_fsck *f, const davit_digest *chain, size_t *leftov
                                 "an unpacked layer has no directory", err);
 }
 
+/* 1: it is there. */
 static int check_blob(dv_fsck *f, const davit_digest *chain, const davit_digest *blob, davit_error **err)
 {
     int r = dv_content_has(f->store, blob, DAVIT_SIZE_UNKNOWN, err);
     if (r != 0)
-        return r < 0 ? r : 0;
+        return r;
     return dv_fsck_add(f,
                        &(dv_fsck_about){.kind = DAVIT_FSCK_IMAGE,
                                         .damage = true,
@@ -100,7 +101,7 @@ static int check_blob(dv_fsck *f, const davit_digest *chain, const davit_digest 
                        err, "an unpacked layer lacks its blob %s", blob->text);
 }
 
-static int check_rows(dv_fsck *f, size_t *leftovers, davit_error **err)
+static int check_rows(dv_fsck *f, dv_digest_set *out_whole, size_t *leftovers, davit_error **err)
 {
     DV_AUTO(dv_db_tx) tx = DV_DB_TX_INIT;
     int r = dv_db_begin(f->store->db, DV_DB_READ, &tx, err);
@@ -112,6 +113,7 @@ static int check_rows(dv_fsck *f, size_t *leftovers, davit_error **err)
                     0, &rows, err);
     while (r == 0 && (r = dv_rows_next(rows, err)) == 1) {
         davit_digest chain, blob;
+        const size_t before = *leftovers;
         r = dv_rows_digest(rows, 0, &chain, err);
         if (r == 0)
             r = dv_rows_digest(rows, 1, &blob, err);
@@ -124,16 +126,62 @@ static int check_rows(dv_fsck *f, size_t *leftovers, davit_error **err)
         }
         if (r == 0)
             r = check_blob(f, &chain, &blob, err);
+        if (r == 1 && *leftovers == before && !dv_digest_set_has(&f->bad, &blob, NULL))
+            r = dv_digest_set_add(out_whole, &chain, NULL, err);
+        r = r < 0 ? r : 0;
+    }
+    return r;
+}
+
+static int tell_tree(dv_fsck *f, const davit_digest *chain, const char *what, const char *how,
+                     davit_error **err)
+{
+    const dv_fsck_about about = {.kind = DAVIT_FSCK_IMAGE,
+                                 .damage = true,
+                                 .subject = chain->text,
+                                 .remedy = "release the layer and register it again"};
+    return dv_fsck_add(f, &about, err, "%s: %s", what, how);
+}
+
+static int check_tree(dv_fsck *f, davit_layer_store *layers, const davit_digest *chain, davit_error **err)
+{
+    DV_AUTO(dv_buf) how = DV_BUF_INIT(64u << 10);
+    DV_AUTOPTR(davit_error) why = NULL;
+    int r = dv_layer_verify(layers, chain, &how, &why);
+    if (r == DAVIT_ENOMEM || how.failed == DAVIT_ENOMEM)
+        return dv_error_oom(err);
+    if (r == DAVIT_ENOSPACE) /* that says nothing of the layer */
+        return tell(f, DAVIT_FSCK_IMAGE, /* damage= */ false, /* repaired= */ false, chain->text,
+                    davit_error_message(why), err);
+    if (r < 0)
+        return tell_tree(f, chain, "an unpacked layer cannot be compared", davit_error_message(why), err);
+    return r == 1
+               ? 0
+               : tell_tree(f, chain, "an unpacked layer is not what was registered", dv_buf_text(&how), err);
+}
+
+/* What rows and names cannot tell. */
+static int check_trees(dv_fsck *f, const dv_digest_set *whole, davit_error **err)
+{
+    DV_AUTOPTR(davit_layer_store) layers = NULL;
+    int r = dv_layer_store_open_as_is(f->store, &layers, err);
+    for (uint32_t i = 0; r == 0 && i < whole->count; i++) {
+        davit_digest chain;
+        dv_digest_set_get(whole, i, &chain);
+        r = check_tree(f, layers, &chain, err);
     }
     return r;
 }
 
 int dv_fsck_layers(dv_fsck *f, davit_error **err)
 {
+    DV_AUTO(dv_digest_set) whole = {0};
     size_t left = 0, rows = 0;
     int r = each_name(f, check_name, &left, err);
     if (r == 0)
-        r = check_rows(f, &rows, err);
+        r = check_rows(f, &whole, &rows, err);
+    if (r == 0 && whole.count > 0 && f->flags & DAVIT_FSCK_FULL && !f->store->read_only)
+        r = check_trees(f, &whole, err);
     if (r < 0 || left + rows == 0)
         return r;
     bool removed = dv_fsck_repairs(f) && dv_layer_sweep(f->store, NULL) == 0;

@@ -17,6 +17,7 @@
 #include "store/layer_store.h"
 #include "store/metadata_store.h"
 #include "store/store_private.h"
+#include "store/tree_compare.h"
 #include "store/tree_size.h"
 #include "util/clock.h"
 #include "util/file.h"
@@ -396,4 +397,48 @@ int davit_layer_store_register_blob(davit_layer_store *layers, const davit_diges
     if (r == 0)
         r = pass_blob(&g, err);
     return r < 0 ? r : finish(&g, out, err);
+}
+
+/* --- once more, to compare ------------------------------------------------------------------------------------------- */
+
+static int compare(registration *g, const davit_layer *layer, int there, dv_buf *out, davit_error **err)
+{
+    DV_AUTOPTR(davit_error) why = NULL;
+    int r = pass_blob(g, &why);
+    if (r == 0)
+        r = finish_tree(g, &why);
+    if (r < 0 && r != DAVIT_EDIGEST && r != DAVIT_EFORMAT)
+        return dv_error_move(err, &why, r);
+    if (r < 0 || !davit_digest_equal(&g->diff_digest, &layer->info.diff_id)) {
+        dv_buf_printf(out, "its blob %s makes another layer", layer->blob.text);
+        return 0;
+    }
+    return dv_tree_compare(g->diff_fd, there, out, err);
+}
+
+static int verify(registration *g, const davit_layer *layer, dv_buf *out, davit_error **err)
+{
+    struct stat st;
+    DV_AUTOCLOSE there = open(layer->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (there < 0 || fstat(there, &st) < 0)
+        return dv_error_file(err, errno, "cannot open %s", layer->path);
+    if (st.st_uid != geteuid())
+        return 1;
+    int r = prepare(g, &layer->info.parent, err);
+    return r < 0 ? r : compare(g, layer, there, out, err);
+}
+
+int dv_layer_verify(davit_layer_store *l, const davit_digest *chain, dv_buf *out, davit_error **err)
+{
+    DV_AUTOPTR(davit_layer) layer = NULL;
+    DV_AUTOPTR(davit_error) why = NULL;
+    int r = davit_layer_store_get(l, chain, &layer, &why);
+    if (r < 0)
+        return r == DAVIT_ENOTFOUND ? 1 : dv_error_move(err, &why, r);
+    {
+        DV_AUTO(registration) g = {.layers = l, .store = l->store, .diff_fd = -1, .blob = layer->blob};
+        r = verify(&g, layer, out, err);
+    }
+    dv_lease_drop_layer(l->lease, chain, NULL); /* else it goes with the lease */
+    return r;
 }

@@ -192,17 +192,24 @@ void davit_layer_store_free(davit_layer_store *layers)
     dv_store_unref(layers->store);
     free(layers);
 }
-DV_DEFINE_AUTOPTR(davit_layer_store, davit_layer_store_free)
-
-int davit_layer_store_open(davit_store *store, davit_layer_store **out, davit_error **err)
+int dv_layer_store_open_as_is(dv_store *s, davit_layer_store **out, davit_error **err)
 {
-    dv_store *s = (dv_store *)store;
     DV_AUTOPTR(davit_layer_store) l = dv_new(davit_layer_store);
     if (!l)
         return dv_error_oom(err);
     atomic_init(&l->references, 1);
     l->store = dv_store_ref(s);
     int r = s->read_only ? 0 : dv_lease_open(s, &l->lease, err);
+    if (r == 0)
+        *out = DV_STEAL(l);
+    return r;
+}
+
+int davit_layer_store_open(davit_store *store, davit_layer_store **out, davit_error **err)
+{
+    dv_store *s = (dv_store *)store;
+    DV_AUTOPTR(davit_layer_store) l = NULL;
+    int r = dv_layer_store_open_as_is(s, &l, err);
     if (r == 0 && !s->read_only)
         r = dv_layer_sweep(s, err);
     if (r == 0)

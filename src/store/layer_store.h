@@ -17,6 +17,7 @@
 #include "davit/layer.h"
 #include "store/digest_set.h"
 #include "store/store.h"
+#include "util/buf.h"
 
 #include <stdatomic.h>
 
@@ -41,6 +42,9 @@ struct davit_layer {
 };
 
 davit_layer_store *dv_layer_store_ref(davit_layer_store *l);
+/* Without finishing what dead processes left. */
+int dv_layer_store_open_as_is(dv_store *s, davit_layer_store **out, davit_error **err);
+DV_DEFINE_AUTOPTR(davit_layer_store, davit_layer_store_free)
 DV_DEFINE_AUTOPTR(davit_layer, davit_layer_free)
 DV_DEFINE_AUTOPTR(davit_layer_list, davit_layer_list_free)
 
@@ -49,6 +53,12 @@ void dv_layer_name(const davit_digest *chain, bool diff, char out[DV_LAYER_NAME_
 /* Joins the transaction of this thread. DAVIT_ENOTFOUND "layer does not exist". No reference is taken: held is false. */
 int dv_layer_load(davit_layer_store *l, const davit_digest *chain, davit_layer **out, davit_error **err);
 int dv_layer_not_there(davit_error **err);
+
+/*
+ * Whether its directory holds what its blob says, which is unpacked once more beside it. 1: it does; 0: *out says what differs. A layer that
+ * is gone meanwhile is right; so is one whose directory belongs to another user, whom unpacking gives other owners.
+ */
+int dv_layer_verify(davit_layer_store *l, const davit_digest *chain, dv_buf *out, davit_error **err);
 
 /* The text of a descriptor's row; "" for none. New. */
 int dv_layer_descriptor_format(const davit_layer_descriptor *d, char **out, davit_error **err);

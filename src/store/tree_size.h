@@ -9,7 +9,7 @@ typedef struct dv_tree_size {
     uint64_t disk_size; /* what the file system takes, directories included */
 } dv_tree_size;
 
-/* Any depth; one directory is open at a time. Nobody else may move directories in it meanwhile. */
+/* Nobody else may move directories in it meanwhile. */
 int dv_tree_measure(int dirfd, dv_tree_size *out, davit_error **err);
 
 #endif

@@ -153,6 +153,7 @@ def test_hostile_layers(davit, tool, tmp_path, case):
         shown = without_overlay(walk_merged(tool.words("directories", chain[-1])[0], tmp_path))
         wrong = trees.compare(case.outcome.nodes(), shown, NOT_LINKS, ("expected", "overlayfs"))
         assert not wrong, "\n".join(wrong)
+    davit("fsck", "--full")
 
 
 def assert_sound(davit, tool):

@@ -33,8 +33,9 @@ static bool is_as_before_to_the_next(const fixture *f)
 {
     davit_store *s = NULL;
     davit_layer_store *layers = NULL;
-    bool opened =
-        davit_store_open(f->path, 0, &s, NULL) == 0 && davit_layer_store_open(s, &layers, NULL) == 0;
+    bool opened = davit_store_open(f->path, 0, &s, NULL) == 0 &&
+                  davit_layer_store_open(s, &layers, NULL) == 0 &&
+                  dv_lease_sweep((dv_store *)s, NULL, NULL) == 0; /* rows without a file are dead */
     davit_layer_store_free(layers);
     davit_store_free(s);
     return opened && is_as_before(f);

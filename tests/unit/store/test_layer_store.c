@@ -529,6 +529,67 @@ static void fsck__tells_of_strangers_and_of_a_lost_blob(void **state)
     davit_layer_store_free(layers);
 }
 
+/* How fsck tells of one layer; "" when it is right. */
+static const char *full_check(const fixture *f)
+{
+    static char text[400];
+    davit_error *err = NULL;
+    davit_fsck_report *report = NULL;
+    assert_ok(davit_store_fsck(outer(f), DAVIT_FSCK_FULL, &report, &err));
+    const size_t count = davit_fsck_report_count(report);
+    snprintf(text, sizeof(text), "%s", count ? davit_fsck_report_at(report, 0)->message : "");
+    assert_in_range(count, 0, 1);
+    assert_int_equal(davit_fsck_report_counts(report)->damage, count);
+    davit_fsck_report_free(report);
+    assert_int_equal(count_files(f, "ingest"), 0);
+    return text;
+}
+
+static void fsck__compares_a_directory_with_the_tar(void **state)
+{
+    static const struct {
+        const char *command, *told; /* in the upper layer */
+    } rows[] = {
+        {"printf jello >d/a; touch -d @0 d/a", "d/a: has other bytes"},
+        {"printf hellos >d/a", "d/a: has another size"},
+        {"touch d/a", "d/a: has another time"},
+        {"chmod 600 d/a", "d/a: has another mode"},
+        {"ln -sfn tegrat d/link; touch -h -d @0 d/link", "d/link: leads elsewhere"},
+        {"rm d/link", "d/link: is missing"},
+        {"rm d/a; mkdir d/a", "d/a: is of another kind"},
+        {"touch d/new", "d/new: is not of the layer"},
+        {"rm -rf d", "d: is missing"},
+        {"setfattr -n user.x -v 1 d 2>/dev/null || chmod 711 d", "d: has "},
+        {"chmod 711 .", ".: has another mode"},
+    };
+    fixture *f = *state;
+    for (size_t i = 0; i < DV_COUNT(rows); i++) {
+        davit_layer_store *layers = open_layers(f);
+        davit_layer *low = add_layer(layers, TAR("d/", "gone=1", "kept/", "kept/x=2"), NULL), *high = NULL;
+        DV_AUTO(dv_buf) tar = TAR("d/", "d/a=hello", ".wh.gone", "kept/y=3", "d/.wh..wh..opq");
+        tar.size -= 1024;
+        tar_block(&tar, '2', "d/link", 0);
+        tar_link(&tar, "target");
+        tar_end(&tar);
+        davit_error *err = NULL;
+        char command[4600], expected[200];
+        const davit_digest parent = chain_of(low);
+        assert_ok(try_register(layers, &tar, &parent, &high, &err));
+        assert_string_equal(full_check(f), "");
+        snprintf(command, sizeof(command), "cd '%s' && { %s; }", davit_layer_get_path(high), rows[i].command);
+        assert_int_equal(system(command), 0);
+        snprintf(expected, sizeof(expected), "an unpacked layer is not what was registered: %s", rows[i].told);
+        const char *told = full_check(f);
+        if (strncmp(told, expected, strlen(expected)) != 0)
+            fail_msg("%s: expected \"%s\", got \"%s\"", rows[i].command, expected, told);
+        assert_int_equal(count_files(f, "layers"), 2);
+        assert_int_equal(number(f, "SELECT sum(count) FROM layer_reference"), 2);
+        release_and_free(high);
+        release_and_free(low);
+        davit_layer_store_free(layers);
+    }
+}
+
 /* --- what a push gets ------------------------------------------------------------------------------------------------ */
 
 static void provider__gives_registered_layers_and_those_of_images(void **state)
@@ -593,6 +654,7 @@ int main(void)
         store_test(open__finishes_what_the_dead_left),
         store_test(fsck__knows_layers_and_what_is_left_of_them),
         store_test(fsck__tells_of_strangers_and_of_a_lost_blob),
+        store_test(fsck__compares_a_directory_with_the_tar),
         store_test(provider__gives_registered_layers_and_those_of_images),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
