@@ -2,6 +2,7 @@
 #include "archive/staging_mount.h"
 
 #include "archive/staging.h"
+#include "archive/xattr_copy.h"
 #include "util/buf.h"
 #include "util/file.h"
 #include "util/log.h"
@@ -80,10 +81,14 @@ static int copy_root(int mount_fd, int tree_fd, davit_error **err)
         return dv_error_file(err, errno, "cannot read the mount point");
     const struct timespec times[2] = {from.st_atim, from.st_mtim};
     bool owner = to.st_uid != from.st_uid || to.st_gid != from.st_gid;
-    if ((owner && fchown(mount_fd, from.st_uid, from.st_gid) < 0) ||
-        fchmod(mount_fd, from.st_mode & 07777) < 0 || futimens(mount_fd, times) < 0)
-        return dv_error_file(err, errno, "cannot set owner, mode and times of the mount point");
-    return 0;
+    if (owner && fchown(mount_fd, from.st_uid, from.st_gid) < 0)
+        return dv_error_file(err, errno, "cannot set the owner of the mount point");
+    int r = dv_xattrs_forget(mount_fd, err);
+    if (r == 0)
+        r = dv_xattrs_take_over(tree_fd, mount_fd, err);
+    if (r == 0 && (fchmod(mount_fd, from.st_mode & 07777) < 0 || futimens(mount_fd, times) < 0))
+        r = dv_error_file(err, errno, "cannot set mode and times of the mount point");
+    return r;
 }
 
 /* All, or none unless *out_stuck. what: for messages. */

@@ -19,7 +19,7 @@
 #define DV_STAGING_OLD_SUFFIX ".old"
 
 /*
- * Move the children of tree_fd up into mount_fd, then owner, mode, times of tree_fd to mount_fd. Moved back on an error. exchange: what is there is
+ * Move the children of tree_fd up into mount_fd, then owner, extended attributes, mode, times of tree_fd to mount_fd. Moved back on an error. exchange: what is there is
  * put aside. *out_stuck: moving back failed as well; everything that was staged must stay, for the next one to mend.
  */
 int dv_staging_move_up(int mount_fd, int tree_fd, const char *staging_name, bool exchange, bool *out_stuck,

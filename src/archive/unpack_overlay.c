@@ -3,7 +3,7 @@
 
 #include "archive/remove_tree.h"
 #include "archive/unpack_path.h"
-#include "archive/xattr_policy.h"
+#include "archive/xattr_copy.h"
 #include "util/file.h"
 #include "util/str.h"
 
@@ -19,11 +19,8 @@
 #define TRUSTED_OPAQUE "trusted.overlay.opaque"
 #define USER_OPAQUE "user.overlay.opaque"
 #define USER_WHITEOUT "user.overlay.whiteout"
-#define ROOTLESS_XATTR "user.rootlesscontainers"
-#define XATTR_NAMES_MAX (64u << 10) /* bytes; of the kernel */
-#define XATTR_BYTES_MAX (64u << 10) /* bytes; of the kernel */
-#define COPY_SIZE (1u << 20)        /* bytes at once */
-#define PROC_SIZE 64                /* of "/proc/self/fd/N/" */
+#define COPY_SIZE (1u << 20) /* bytes at once */
+#define PROC_SIZE 64         /* of "/proc/self/fd/N/" */
 
 /* --- what stands there ----------------------------------------------------------------------------------------------- */
 
@@ -135,30 +132,6 @@ static int find_below(dv_overlay *o, int at, const char *name, int *out_fd, stru
 
 /* --- taking over ----------------------------------------------------------------------------------------------------- */
 
-/* What overlayfs and we say of a file is not the file's. */
-static bool is_taken_over(const char *name)
-{
-    return dv_xattr_is_kept(name, NULL) || strcmp(name, ROOTLESS_XATTR) == 0 ||
-           (dv_str_starts(name, "security.") && strcmp(name, "security.selinux") != 0);
-}
-
-static int copy_xattrs(int from, int to, davit_error **err)
-{
-    if (flistxattr(from, NULL, 0) <= 0)
-        return 0;
-    DV_AUTOFREE char *names = dv_calloc(1, XATTR_NAMES_MAX + XATTR_BYTES_MAX);
-    if (!names)
-        return dv_error_oom(err);
-    char *value = names + XATTR_NAMES_MAX;
-    ssize_t size = flistxattr(from, names, XATTR_NAMES_MAX);
-    for (ssize_t i = 0; i < size; i += (ssize_t)strlen(names + i) + 1) {
-        ssize_t n = is_taken_over(names + i) ? fgetxattr(from, names + i, value, XATTR_BYTES_MAX) : -1;
-        if (n >= 0 && fsetxattr(to, names + i, value, (size_t)n, 0) < 0 && errno != EPERM && errno != ENOTSUP)
-            return dv_error_file(err, errno, "cannot take over xattr %s", names + i);
-    }
-    return 0;
-}
-
 /* Of a file or directory; times of the latter change again when something is made in it. */
 static int copy_metadata(const dv_overlay *o, int from, int to, const struct stat *st, davit_error **err)
 {
@@ -166,7 +139,7 @@ static int copy_metadata(const dv_overlay *o, int from, int to, const struct sta
     mode_t mode = (st->st_mode & 07777) | (S_ISDIR(st->st_mode) && geteuid() != 0 ? 0700 : 0);
     if (!o->rootless && fchown(to, st->st_uid, st->st_gid) < 0)
         return dv_error_file(err, errno, "cannot take over an owner");
-    int r = copy_xattrs(from, to, err);
+    int r = dv_xattrs_take_over(from, to, err);
     if (r == 0 && (fchmod(to, mode) < 0 || futimens(to, times) < 0))
         r = dv_error_file(err, errno, "cannot take over mode and times");
     return r;

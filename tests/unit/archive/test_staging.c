@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mount.h>
+#include <sys/xattr.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -298,6 +299,12 @@ static int with_mount(int (*run)(int mount_fd))
     return status;
 }
 
+static bool has_xattr(int fd, const char *name, const char *value)
+{
+    char got[16] = "";
+    return fgetxattr(fd, name, got, sizeof(got) - 1) >= 0 ? strcmp(got, value) == 0 : !value[0];
+}
+
 static int fill_mount(int fd)
 {
     dv_staging *s;
@@ -310,12 +317,19 @@ static int fill_mount(int fd)
     put(dv_staging_fd(s), "d/f", "2");
     const struct timespec times[2] = {{.tv_sec = 5}, {.tv_sec = 6}};
     CHECK(fchown(dv_staging_fd(s), 3, 4) == 0 && futimens(dv_staging_fd(s), times) == 0);
+    CHECK(fsetxattr(dv_staging_fd(s), "security.davit", "image", 5, 0) == 0);
+    bool with_user = fsetxattr(dv_staging_fd(s), "user.davit", "image", 5, 0) == 0; /* since Linux 6.6 */
+    CHECK(!with_user ||
+          (fsetxattr(fd, "user.davit", "old", 3, 0) == 0 && fsetxattr(fd, "user.old", "old", 3, 0) == 0));
+    CHECK(fsetxattr(fd, "trusted.davit", "system", 6, 0) == 0);
     dv_staging_set_mode(s, 0750);
     CHECK(dv_staging_commit(s, NULL) == 0);
     CHECK(strcmp(names(fd), "d f lost+found ") == 0);
     CHECK(fstatat(fd, ".hidden", &st, 0) == 0 && fstatat(fd, "d/f", &st, 0) == 0);
     CHECK(fstat(fd, &st) == 0 && (st.st_mode & 07777) == 0750 && st.st_uid == 3 && st.st_gid == 4);
     CHECK(st.st_mtim.tv_sec == 6);
+    CHECK(has_xattr(fd, "security.davit", "image") && has_xattr(fd, "trusted.davit", "system"));
+    CHECK(has_xattr(fd, "user.davit", with_user ? "image" : "") && has_xattr(fd, "user.old", ""));
     return 0;
 }
 
