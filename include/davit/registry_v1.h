@@ -525,7 +525,8 @@ typedef struct davit_v1_pull_options {
  *
  * Layers that several of the tags stand on are fetched once, several at a time. Checksums that the registry names are checked. No name is given
  * before all of it was. What the store knows of an image by its id in this registry (the protocol has it that it never changes) is not asked for
- * again. A token that ends meanwhile is renewed once for each request.
+ * again. What a pull that ended early has of a layer is gone on with, where the registry names its size and a checksum. A token that ends
+ * meanwhile is renewed once for each request.
  *
  * @param name     as in davit_v1_client_find()
  * @param options  NULL for defaults

@@ -39,6 +39,7 @@ struct dv_load_entry {
     dv_ingest *ingest;
     ingest_sink into_ingest;
     bool keep_inflated;
+    bool replaying;      /* its ingest has these bytes */
     dv_inflate *inflate; /* NULL: nothing to inflate, or given up */
     dv_diff_id_sink diff_id;
     bool knows_diff_id;
@@ -186,6 +187,13 @@ static int choose_place(dv_load_entry *e, davit_error **err)
     int r = is_stored(e, err);
     if (r < 0)
         return r;
+    if (e->ingest && !e->keep_inflated) { /* by a key */
+        e->place = PLACE_INGEST;
+        return 0;
+    }
+    if (e->replaying)
+        return dv_error_set(err, DAVIT_EFORMAT, "what was kept of it is nothing of ours");
+    dv_ingest_abort(DV_STEAL(e->ingest));
     e->place = r ? PLACE_STORE : PLACE_INGEST;
     if (r) {
         e->hash = dv_hash_new(e->named.algorithm);
@@ -214,6 +222,8 @@ static int choose_inflate(dv_load_entry *e, davit_error **err)
 
 static int put(dv_load_entry *e, const void *bytes, size_t size, davit_error **err)
 {
+    if (e->replaying)
+        return 0;
     switch (e->place) {
     case PLACE_MEMORY:
         dv_buf_append(&e->memory, bytes, size);
@@ -313,6 +323,49 @@ int dv_load_entry_write(dv_load_entry *e, const void *bytes, size_t size, davit_
             return r;
     }
     return size ? pass(e, p, size, err) : 0;
+}
+
+/* --- what an earlier life has written --------------------------------------------------------------------------------------- */
+
+typedef struct replay {
+    dv_load_entry *entry;
+    dv_ingest_see *see;
+    void *user;
+} replay;
+
+/* A dv_ingest_see. */
+static int replay_piece(void *user, const void *bytes, size_t size, davit_error **err)
+{
+    const replay *p = user;
+    int r = p->see(p->user, bytes, size, err);
+    return r < 0 ? r : dv_load_entry_write(p->entry, bytes, size, err);
+}
+
+int dv_load_entry_resume(dv_load_entry *e, const davit_digest *key, dv_ingest_see *see, void *user,
+                         uint64_t *out_size, davit_error **err)
+{
+    DV_AUTOPTR(davit_error) why = NULL;
+    *out_size = 0;
+    int r = dv_ingest_open_keyed(e->load->store, key, &e->ingest, &why);
+    if (r == DAVIT_EBUSY)
+        return 0;
+    if (r < 0)
+        return dv_error_move(err, &why, r);
+    if (dv_ingest_offset(e->ingest) < sizeof(e->head)) /* what decides would be written twice */
+        return dv_ingest_reset(e->ingest, err);
+    e->replaying = true;
+    r = dv_ingest_replay(e->ingest, replay_piece, &(replay){.entry = e, .see = see, .user = user}, err);
+    e->replaying = false;
+    if (r == 0)
+        *out_size = e->seen;
+    return r;
+}
+
+void dv_load_entry_suspend(dv_load_entry *e)
+{
+    if (e)
+        dv_ingest_close(DV_STEAL(e->ingest));
+    dv_load_entry_free(e);
 }
 
 static int finish_inflate(dv_load_entry *e, davit_error **err)

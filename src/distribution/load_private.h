@@ -67,6 +67,15 @@ typedef struct dv_load_entry dv_load_entry;
 /* path: clean; size: of all its bytes, which is believed for deciding only; or DAVIT_SIZE_UNKNOWN. */
 int dv_load_entry_new(dv_load *l, const char *path, uint64_t size, dv_load_entry **out, davit_error **err);
 int dv_load_entry_write(dv_load_entry *e, const void *bytes, size_t size, davit_error **err);
+/*
+ * Before the first write: the file is kept under this key until the entry ends well (dv_ingest_open_keyed()), and what was written in an earlier
+ * life counts as written now; see gets these bytes, and *out_size is their number. Where another owner has the key there are none, and nothing is
+ * kept. Damage that is found in them is remembered as always.
+ */
+int dv_load_entry_resume(dv_load_entry *e, const davit_digest *key, dv_ingest_see *see, void *user,
+                         uint64_t *out_size, davit_error **err);
+/* Free it; what was written stays for the next life, if it has a key. */
+void dv_load_entry_suspend(dv_load_entry *e);
 /* All is written. Damage of a compressed stream is no failure: the content remembers it. Frees the entry, whatever the result. */
 int dv_load_entry_finish(dv_load_entry *e, dv_load_content **out, davit_error **err);
 void dv_load_entry_free(dv_load_entry *e);

@@ -151,7 +151,7 @@ static int put_json(const dv_v1_task *t, const davit_v1_image_json *json, davit_
     if (text.failed || checksums.failed)
         return dv_error_oom(err);
     return dv_v1_image_store_put(t->hand->load.store, dv_v1_wanted_registry(t->wanted), t->id, t->parent,
-                                 dv_buf_text(&text), dv_buf_text(&checksums), err);
+                                 dv_buf_text(&text), dv_buf_text(&checksums), json->layer_size, err);
 }
 
 static int ask_json(dv_v1_task *t, davit_v1_client *registry, davit_error **err)
@@ -170,6 +170,7 @@ static int ask_json(dv_v1_task *t, davit_v1_client *registry, davit_error **err)
 
 typedef struct layer_write {
     dv_load_entry *entry;
+    dv_hash *checksum;
     davit_error *err;
 } layer_write;
 
@@ -177,7 +178,16 @@ typedef struct layer_write {
 static int write_layer(const void *bytes, size_t size, void *user_data)
 {
     layer_write *w = user_data;
+    dv_hash_update(w->checksum, bytes, size);
     return dv_load_entry_write(w->entry, bytes, size, &w->err);
+}
+
+/* A dv_ingest_see. */
+static int see_layer(void *user, const void *bytes, size_t size, davit_error **err)
+{
+    (void)err;
+    dv_hash_update(((layer_write *)user)->checksum, bytes, size);
+    return 0;
 }
 
 /* A layer without a byte is an empty tar: its end is two blocks. */
@@ -193,7 +203,7 @@ static int recall_json(const dv_v1_image_row *row, davit_v1_image_json **out, da
     DV_AUTOPTR(davit_v1_image_json) json = dv_new(davit_v1_image_json);
     if (!json)
         return dv_error_oom(err);
-    json->layer_size = DAVIT_SIZE_UNKNOWN;
+    json->layer_size = row->layer.digest.algorithm ? DAVIT_SIZE_UNKNOWN : row->layer.size;
     json->size = strlen(row->json);
     json->bytes = dv_strdup(row->json);
     if (!json->bytes)
@@ -208,27 +218,86 @@ static int recall_json(const dv_v1_image_row *row, davit_v1_image_json **out, da
     return 0;
 }
 
-static int fetch(dv_v1_task *t, davit_v1_client *registry, const davit_v1_image_json *json,
-                 dv_load_content **out, davit_error **err)
+/* What was kept of it by an earlier run. Only where it can be told that all bytes together are right. */
+static int resume(const dv_v1_task *t, const davit_v1_image_json *json, layer_write *w, uint64_t *out_first,
+                  davit_error **err)
 {
-    layer_write w = {.entry = NULL};
-    char path[PATH_MAX_BYTES];
+    DV_AUTO(dv_buf) name = DV_BUF_INIT(DV_V1_PATH_MAX);
+    davit_digest key;
+    *out_first = 0;
+    if (json->layer_size == DAVIT_SIZE_UNKNOWN || !dv_v1_checksum_is_known(&json->checksums))
+        return 0;
+    dv_buf_printf(&name, "v1 %s %s", dv_v1_wanted_registry(t->wanted), t->id);
+    if (name.failed)
+        return dv_error_oom(err);
+    int r = davit_digest_of(DAVIT_SHA256, dv_buf_text(&name), name.size, &key, err);
+    if (r == 0)
+        r = dv_load_entry_resume(w->entry, &key, see_layer, w, out_first, err);
+    if (r == 0 && *out_first > json->layer_size)
+        return dv_error_set(err, DAVIT_EPROTOCOL, "more was kept of it than it has");
+    return r;
+}
+
+static int read_layer(const dv_v1_task *t, davit_v1_client *registry, const davit_v1_image_json *json,
+                      layer_write *w, uint64_t *out_first, davit_error **err)
+{
+    davit_digest checksum;
     uint64_t size = 0;
+    dv_v1_checksum_begin(w->checksum, json->bytes, json->size);
+    int r = resume(t, json, w, out_first, err);
+    bool whole = *out_first > 0 && *out_first == json->layer_size;
+    if (r == 0 && !whole)
+        r = dv_v1_image_get_layer_from(registry, t->id, davit_v1_repository_auth(t->wanted->opened),
+                                       *out_first, *out_first ? json->layer_size : DAVIT_SIZE_UNKNOWN,
+                                       write_layer, w, &size, err);
+    if (w->err) /* says more than that the writing failed */
+        dv_error_move(err, &w->err, r);
+    if (r < 0)
+        return r;
+    dv_hash_final(w->checksum, &checksum);
+    r = dv_v1_checksum_check(&json->checksums, &checksum, t->id, err);
+    return r == 0 && size == 0 && !whole ? end_empty(w->entry, err) : r;
+}
+
+/* What a server says who does not go on from there, or not with the same bytes. */
+static bool denies_resume(int r)
+{
+    return r == DAVIT_EPROTOCOL || r == DAVIT_EREGISTRY || dv_v1_reader_is_bad_input(r);
+}
+
+static int fetch_once(const dv_v1_task *t, davit_v1_client *registry, const davit_v1_image_json *json,
+                      uint64_t *out_first, dv_load_content **out, davit_error **err)
+{
+    DV_AUTOPTR(dv_hash) checksum = dv_hash_new(DAVIT_SHA256);
+    layer_write w = {.checksum = checksum};
+    char path[PATH_MAX_BYTES];
+    *out_first = 0;
+    if (!checksum)
+        return dv_error_oom(err);
     snprintf(path, sizeof(path), "%s/layer.tar", t->id);
     int r = dv_load_entry_new(&t->hand->load, path, DAVIT_SIZE_UNKNOWN, &w.entry, err);
     if (r < 0)
         return r;
-    r = davit_v1_image_get_verified_layer(registry, t->id, json, davit_v1_repository_auth(t->wanted->opened),
-                                          write_layer, &w, &size, err);
-    if (w.err) /* says more than that the writing failed */
-        dv_error_move(err, &w.err, r);
-    if (r == 0 && size == 0)
-        r = end_empty(w.entry, err);
-    if (r < 0) {
+    r = read_layer(t, registry, json, &w, out_first, err);
+    if (r == 0)
+        return dv_load_entry_finish(w.entry, out, err);
+    if (dv_v1_reader_is_bad_input(r) || (*out_first > 0 && denies_resume(r)))
         dv_load_entry_free(w.entry);
-        return r;
-    }
-    return dv_load_entry_finish(w.entry, out, err);
+    else
+        dv_load_entry_suspend(w.entry);
+    return r;
+}
+
+/* At most one restart, when what was kept cannot be gone on with. */
+static int fetch(const dv_v1_task *t, davit_v1_client *registry, const davit_v1_image_json *json,
+                 dv_load_content **out, davit_error **err)
+{
+    DV_AUTOPTR(davit_error) why = NULL;
+    uint64_t first;
+    int r = fetch_once(t, registry, json, &first, out, &why);
+    if (r < 0 && first > 0 && denies_resume(r))
+        return fetch_once(t, registry, json, &first, out, err);
+    return r < 0 ? dv_error_move(err, &why, r) : 0;
 }
 
 /* The lease comes before the name, and the row behind both. */

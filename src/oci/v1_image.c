@@ -458,13 +458,22 @@ void dv_v1_checksum_begin(dv_hash *hash, const void *json, size_t size)
     dv_hash_update(hash, "\n", 1);
 }
 
-bool dv_v1_checksum_fits(const davit_v1_texts *checksums, const davit_digest *digest)
+bool dv_v1_checksum_is_known(const davit_v1_texts *checksums)
 {
-    bool checkable = false;
-    for (size_t i = 0; i < checksums->count; i++) {
+    size_t i = 0;
+    while (i < checksums->count && !dv_str_starts(checksums->items[i], "sha256:"))
+        i++;
+    return i < checksums->count;
+}
+
+int dv_v1_checksum_check(const davit_v1_texts *checksums, const davit_digest *digest, const char *image,
+                         davit_error **err)
+{
+    for (size_t i = 0; i < checksums->count; i++)
         if (dv_str_equal(checksums->items[i], digest->text))
-            return true;
-        checkable = checkable || dv_str_starts(checksums->items[i], "sha256:");
-    }
-    return !checkable;
+            return 0;
+    if (!dv_v1_checksum_is_known(checksums))
+        return 0;
+    return dv_error_set(err, DAVIT_EDIGEST, "image %s: json and layer have the checksum %s, and not %s",
+                        image, digest->text, checksums->items[0]);
 }

@@ -23,7 +23,10 @@ int dv_v1_text_read(const dv_json *v, const char *what, char **out, davit_error 
 
 /* Begin the hash of an image: the layer's bytes follow, dv_v1_checksum_text() ends it. */
 void dv_v1_checksum_begin(dv_hash *hash, const void *json, size_t size);
-/* Whether any of the checksums that a registry named is this digest; true when it named none that can be checked. */
-bool dv_v1_checksum_fits(const davit_v1_texts *checksums, const davit_digest *digest);
+/* Whether one of the checksums that a registry named can be held against a layer. */
+bool dv_v1_checksum_is_known(const davit_v1_texts *checksums);
+/* DAVIT_EDIGEST: it named some that can be checked, and none of them is this digest. image is for the error. */
+int dv_v1_checksum_check(const davit_v1_texts *checksums, const davit_digest *digest, const char *image,
+                         davit_error **err);
 
 #endif

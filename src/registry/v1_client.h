@@ -51,6 +51,13 @@ bool dv_v1_client_is_private(const davit_v1_client *c);
  * _ping does not say so.
  */
 int dv_v1_says_standalone(davit_v1_client *c, bool *out, davit_error **err);
+/*
+ * A layer from its byte `first` on, which has `total` bytes altogether; 0 and DAVIT_SIZE_UNKNOWN for all of it. write gets the rest.
+ * DAVIT_EPROTOCOL: the registry does not go on from there.
+ */
+int dv_v1_image_get_layer_from(davit_v1_client *c, const char *image, const davit_v1_auth *auth,
+                               uint64_t first, uint64_t total, davit_write_fn write, void *user_data,
+                               uint64_t *out_size, davit_error **err);
 /* host[:port] under which what a repository has is known elsewhere, "docker.io" for Docker Hub. Borrowed. */
 const char *dv_v1_repository_domain(const davit_v1_repository *r);
 davit_client *dv_v1_client_of(const davit_v1_client *c);

@@ -185,9 +185,17 @@ static int ask_layer(davit_v1_client *c, const char *path, const davit_v1_auth *
 int davit_v1_image_get_layer(davit_v1_client *c, const char *image, const davit_v1_auth *auth,
                              davit_write_fn write, void *user_data, uint64_t *out_size, davit_error **err)
 {
+    return dv_v1_image_get_layer_from(c, image, auth, 0, DAVIT_SIZE_UNKNOWN, write, user_data, out_size, err);
+}
+
+int dv_v1_image_get_layer_from(davit_v1_client *c, const char *image, const davit_v1_auth *auth,
+                               uint64_t first, uint64_t total, davit_write_fn write, void *user_data,
+                               uint64_t *out_size, davit_error **err)
+{
     DV_AUTO(dv_buf) path = DV_BUF_INIT(DV_V1_PATH_MAX);
-    layer_get g = {.total = DAVIT_SIZE_UNKNOWN};
-    dv_stream_ends ends = {.write = write, .write_data = user_data, .on_head = on_layer_head, .user = &g};
+    layer_get g = {.total = total};
+    dv_stream_ends ends = {
+        .write = write, .write_data = user_data, .on_head = on_layer_head, .user = &g, .passed = first};
     int r = image_path(image, "/layer", &path, err);
     if (r < 0)
         return r;
@@ -237,9 +245,9 @@ int davit_v1_image_get_verified_layer(davit_v1_client *c, const char *image, con
     if (r < 0)
         return r;
     dv_hash_final(hash, &digest);
-    if (!dv_v1_checksum_fits(&json->checksums, &digest))
-        return dv_error_set(err, DAVIT_EDIGEST, "image %s: json and layer have the checksum %s, and not %s",
-                            image, digest.text, json->checksums.items[0]);
+    r = dv_v1_checksum_check(&json->checksums, &digest, image, err);
+    if (r < 0)
+        return r;
     if (out_size)
         *out_size = size;
     return 0;

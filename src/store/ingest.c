@@ -200,22 +200,24 @@ static int check_room(const dv_ingest *i, davit_error **err)
                         (unsigned long long)available, (unsigned long long)reserve);
 }
 
-static void name_it(dv_ingest *i, bool nameless)
+typedef enum ingest_kind { KIND_NAMED, KIND_NAMELESS, KIND_LEARNS, KIND_KEYED } ingest_kind;
+
+static void name_it(dv_ingest *i, ingest_kind kind)
 {
-    i->nameless = nameless;
-    if (nameless) {
+    i->nameless = kind == KIND_NAMELESS || kind == KIND_LEARNS;
+    if (i->nameless) {
         uint8_t random[8];
         char hex[2 * sizeof(random) + 1];
         dv_random_bytes(random, sizeof(random));
         dv_hex_encode(random, sizeof(random), hex);
         snprintf(i->name, sizeof(i->name), "ingest/new-%s", hex);
+    } else if (kind == KIND_KEYED) {
+        snprintf(i->name, sizeof(i->name), "ingest/key-%s", davit_digest_hex(&i->digest));
     } else {
         snprintf(i->name, sizeof(i->name), "ingest/%s-%s", davit_digest_algorithm_name(i->digest.algorithm),
                  davit_digest_hex(&i->digest));
     }
 }
-
-typedef enum ingest_kind { KIND_NAMED, KIND_NAMELESS, KIND_LEARNS } ingest_kind;
 
 static int open_ingest(dv_store *s, const davit_descriptor *desc, ingest_kind kind, dv_ingest **out,
                        davit_error **err)
@@ -232,9 +234,9 @@ static int open_ingest(dv_store *s, const davit_descriptor *desc, ingest_kind ki
     *i = (dv_ingest){.store = dv_store_ref(s),
                      .digest = desc->digest,
                      .size = desc->size,
-                     .learns = kind == KIND_LEARNS,
+                     .learns = kind == KIND_LEARNS || kind == KIND_KEYED,
                      .fd = -1};
-    name_it(i, /* nameless= */ kind != KIND_NAMED);
+    name_it(i, kind);
     i->hash = dv_hash_new(desc->digest.algorithm);
     if (!i->hash)
         return dv_error_oom(err);
@@ -272,10 +274,16 @@ int dv_ingest_open_unknown(dv_store *s, davit_digest_algorithm algorithm, uint64
     return open_ingest(s, &desc, KIND_LEARNS, out, err);
 }
 
+int dv_ingest_open_keyed(dv_store *s, const davit_digest *key, dv_ingest **out, davit_error **err)
+{
+    const davit_descriptor desc = {.media_type = "", .digest = *key, .size = DAVIT_SIZE_UNKNOWN};
+    return open_ingest(s, &desc, KIND_KEYED, out, err);
+}
+
 uint64_t dv_ingest_peer_size(dv_store *s, const davit_digest *digest)
 {
     dv_ingest watched = {.store = s, .digest = *digest};
-    name_it(&watched, /* nameless= */ false);
+    name_it(&watched, KIND_NAMED);
     struct stat st;
     if (fstatat(s->dirfd, watched.name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_size == 0)
         return 0;
@@ -294,14 +302,14 @@ uint64_t dv_ingest_peer_size(dv_store *s, const davit_digest *digest)
 int dv_ingest_open_peer(dv_store *s, const davit_digest *digest)
 {
     dv_ingest watched = {.store = s, .digest = *digest};
-    name_it(&watched, /* nameless= */ false);
+    name_it(&watched, KIND_NAMED);
     return openat(s->dirfd, watched.name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
 }
 
 /* --- hashing --------------------------------------------------------------------------------------------------------------- */
 
-/* Read back what is finished and not hashed. */
-static int catch_up(dv_ingest *i, davit_error **err)
+/* Read back what is finished and not hashed. see may be NULL. */
+static int read_back(dv_ingest *i, dv_ingest_see *see, void *user, davit_error **err)
 {
     uint64_t prefix = dv_spans_prefix(&i->have);
     if (i->hashed >= prefix)
@@ -319,13 +327,26 @@ static int catch_up(dv_ingest *i, davit_error **err)
                                 i->name);
         dv_hash_update(i->hash, bytes, size);
         i->hashed += size;
+        int r = see ? see(user, bytes, size, err) : 0;
+        if (r < 0)
+            return r;
     }
     return 0;
+}
+
+static int catch_up(dv_ingest *i, davit_error **err)
+{
+    return read_back(i, NULL, NULL, err);
 }
 
 int dv_ingest_resume(dv_ingest *i, davit_error **err)
 {
     return catch_up(i, err);
+}
+
+int dv_ingest_replay(dv_ingest *i, dv_ingest_see *see, void *user, davit_error **err)
+{
+    return read_back(i, see, user, err);
 }
 
 uint64_t dv_ingest_offset(const dv_ingest *i)

@@ -40,6 +40,11 @@ int dv_ingest_open_new(dv_store *s, const davit_descriptor *desc, dv_ingest **ou
 int dv_ingest_open_unknown(dv_store *s, davit_digest_algorithm algorithm, uint64_t size, dv_ingest **out,
                            davit_error **err);
 /*
+ * The same under a name that is found again, `ingest/key-<hex of key>`: for bytes whose digest is learnt at the end, and that have been called
+ * something else before (an image of a v1 registry). What a dead owner left is kept; DAVIT_EBUSY: a live owner has it. key: a sha256.
+ */
+int dv_ingest_open_keyed(dv_store *s, const davit_digest *key, dv_ingest **out, davit_error **err);
+/*
  * Finished bytes of the named ingest, whoever owns it, by its journal if it has one; 0 when there is none. For watching
  * another owner's grow; when that owner dies it stops growing and dv_ingest_open() succeeds.
  */
@@ -49,6 +54,9 @@ int dv_ingest_open_peer(dv_store *s, const davit_digest *digest);
 
 /* Hash the finished prefix from disk, once, after open. */
 int dv_ingest_resume(dv_ingest *i, davit_error **err);
+/* The same for who wants to see these bytes too. < 0 from see ends it. */
+typedef int dv_ingest_see(void *user, const void *bytes, size_t size, davit_error **err);
+int dv_ingest_replay(dv_ingest *i, dv_ingest_see *see, void *user, davit_error **err);
 /* End of the finished prefix: where an in-order writer goes on. */
 uint64_t dv_ingest_offset(const dv_ingest *i);
 /* Bytes finished in all spans together. */

@@ -43,6 +43,8 @@ dv_ingest_file_kind dv_ingest_file_kind_of(const char *name, size_t *out_data_si
         kind = DV_INGEST_NAMED;
     else if (dv_str_starts(name, "sha512-") && is_hex(name + 7, size - 7, 128))
         kind = DV_INGEST_NAMED;
+    else if (dv_str_starts(name, "key-") && is_hex(name + 4, size - 4, 64))
+        kind = DV_INGEST_NAMED;
     else if (dv_str_starts(name, "new-") && is_hex(name + 4, size - 4, 16))
         kind = DV_INGEST_NAMELESS;
     if (out_data_size)

@@ -15,7 +15,7 @@
 #define DV_INGEST_NAMELESS_KEPT_S 60
 
 typedef enum dv_ingest_file_kind {
-    DV_INGEST_NAMED,    /* <alg>-<hex> */
+    DV_INGEST_NAMED,    /* <alg>-<hex>, key-<64 hex digits> */
     DV_INGEST_NAMELESS, /* new-<16 hex digits> */
     DV_INGEST_JOURNAL,  /* of either, and one that is written anew */
     DV_INGEST_STRAY,    /* nothing of ours */

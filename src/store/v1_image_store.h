@@ -14,10 +14,11 @@
 #include "store/store.h"
 
 typedef struct dv_v1_image_row {
-    char *parent;           /* "": none */
-    char *json;             /* a text, as it came */
-    char *checksums;        /* that the registry named with it, a space between two */
-    davit_descriptor layer; /* digest of algorithm NONE: not fetched yet. Its media type is a constant */
+    char *parent;    /* "": none */
+    char *json;      /* a text, as it came */
+    char *checksums; /* that the registry named with it, a space between two */
+    davit_descriptor
+        layer; /* digest of algorithm NONE: not fetched yet, and its size is the registry's word. Its media type is a constant */
     davit_digest diff_id;
 } dv_v1_image_row;
 
@@ -31,9 +32,9 @@ DV_DEFINE_AUTO(dv_v1_image_row, dv_v1_image_row_clear)
 /* registry: the base URL that was asked. DAVIT_ENOTFOUND. */
 int dv_v1_image_store_get(dv_store *s, const char *registry, const char *id, dv_v1_image_row *out,
                           davit_error **err);
-/* Its json; what was known of a layer is forgotten when it is another one. */
+/* Its json; what was known of a layer is forgotten when it is another one. layer_size: as the registry says, DAVIT_SIZE_UNKNOWN when it does not. */
 int dv_v1_image_store_put(dv_store *s, const char *registry, const char *id, const char *parent,
-                          const char *json, const char *checksums, davit_error **err);
+                          const char *json, const char *checksums, uint64_t layer_size, davit_error **err);
 /* Only for code that inflated and hashed that very blob (DESIGN 5). The json is there. */
 int dv_v1_image_store_put_layer(dv_store *s, const char *registry, const char *id,
                                 const davit_descriptor *layer, const davit_digest *diff_id,

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import json
 import lzma
+import random
 import subprocess
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ import pytest
 
 from support import trees
 from support.davit import FAST
-from support.v1_registry import Answer, V1Index, V1Registry, tar_of
+from support.v1_registry import Answer, V1Index, V1Registry, refuse, tar_of
 
 USER, PASSWORD = "alice", "s3cret v1"
 BASE, MIDDLE, APP, OTHER = "00112233445566aa", "a" * 64, "b" * 64, "c" * 16
@@ -261,12 +262,12 @@ def test_a_truncated_layer(davit, alone):
     layer = alone.images[MIDDLE].layer
     alone.answers[f"GET images/{MIDDLE}/layer"] = Answer(200, layer, cut=1000)
     davit.fails({1, 6}, *FAST, "v1", "pull", f"{alone.host}/old/app:1.0")
-    assert davit.run("images", "--json").json == [] and davit.store.ingests() == []
+    assert davit.run("images", "--json").json == []
     assert "sha256:" + hashlib.sha256(layer).hexdigest() not in davit.store.blobs()
     del alone.answers[f"GET images/{MIDDLE}/layer"]
     alone.requests.clear()
     davit("v1", "pull", f"{alone.host}/old/app:1.0")
-    assert fetched(alone) == [MIDDLE]
+    assert fetched(alone) == [MIDDLE] and davit.store.ingests() == []
 
 
 def test_a_layer_that_does_not_inflate(davit, alone):
@@ -313,14 +314,119 @@ def test_a_token_that_does_not_get_better(davit):
         assert "Requires authorization" in refused(davit, 4, "--index", index.url, "old/app:1.0")
 
 
-def test_a_pull_that_was_killed_leaves_nothing_visible(davit, alone):
-    alone.answers[f"GET images/{MIDDLE}/layer"] = Answer(hang=True)
-    running = davit.start("v1", "pull", f"{alone.host}/old/app:1.0")
-    while MIDDLE not in fetched(alone):
+# ---- killed, and run again ------------------------------------------------------------------------------------------
+
+
+def kept(davit):
+    """The file of the layer under way; None without one."""
+    return next((davit.store.path / "ingest" / name for name in davit.store.ingests() if name.startswith("key-")), None)
+
+
+LARGE = 3 << 20
+
+
+def cut_short(davit, registry, size=2 << 20):
+    """A run that was killed when about so much of MIDDLE's layer had come; the rest that the next one is to ask for."""
+    registry.images[MIDDLE].layer = layer = tar_of({"app": b"x" * LARGE})
+    registry.images[MIDDLE].checksum = registry.images[MIDDLE].sum()
+    registry.answers[f"GET images/{MIDDLE}/layer"] = Answer(200, layer, cut=size, hang_after=True)
+    running = davit.start("v1", "pull", f"{registry.host}/old/app:1.0")
+    while True:
         assert running.alive
+        try:
+            if size <= 5 and MIDDLE in fetched(registry) or kept(davit).stat().st_size >= size // 2:
+                break
+        except (AttributeError, FileNotFoundError):
+            pass
     running.kill()
     listed = davit.run("images", "--json")
     assert listed.code != 0 or listed.json == []
-    del alone.answers[f"GET images/{MIDDLE}/layer"]
+    del registry.answers[f"GET images/{MIDDLE}/layer"]
+    registry.requests.clear()
+    have = kept(davit).stat().st_size if kept(davit) else 0
+    return f"bytes={have}-{len(layer) - 1}" if have > 5 else None
+
+
+def ranges(registry):
+    return [r.headers.get("range") for r in registry.requests if r.path == f"/v1/images/{MIDDLE}/layer"]
+
+
+@pytest.mark.parametrize("unit", ["", "bytes "])
+@pytest.mark.parametrize("size", [5, 2 << 20])
+def test_a_pull_that_was_killed_goes_on_within_a_layer(davit, alone, size, unit, tmp_path):
+    rest = cut_short(davit, alone, size)
+    assert (rest is None) == (size == 5)
+    alone.unit = unit
     davit("v1", "pull", f"{alone.host}/old/app:1.0")
-    assert davit.store.wrong_blobs() == []
+    assert ranges(alone) == [rest]
+    assert davit.store.wrong_blobs() == [] and davit.store.ingests() == []
+    davit("unpack", f"store:{alone.host}/old/app:1.0", tmp_path / "root")
+    assert (tmp_path / "root/app").read_bytes() == b"x" * LARGE
+
+
+def test_a_layer_that_had_come_whole_is_not_asked_for(davit, alone):
+    cut_short(davit, alone)
+    kept(davit).write_bytes(alone.images[MIDDLE].layer)
+    davit("v1", "pull", f"{alone.host}/old/app:1.0")
+    assert ranges(alone) == [] and davit.store.wrong_blobs() == []
+
+
+def test_a_registry_that_does_not_go_on_costs_one_restart(davit, alone):
+    rest = cut_short(davit, alone)
+    alone.ranges = False
+    davit("v1", "pull", f"{alone.host}/old/app:1.0")
+    assert ranges(alone) == [rest, None] and davit.store.wrong_blobs() == []
+
+
+@pytest.mark.parametrize("status", [416, 400])
+def test_a_registry_that_refuses_the_rest_costs_one_restart(davit, alone, status):
+    rest = cut_short(davit, alone)
+    layer = Answer(200, alone.images[MIDDLE].layer)
+    alone.answers[f"GET images/{MIDDLE}/layer"] = [refuse(status, "no"), layer]
+    davit("v1", "pull", f"{alone.host}/old/app:1.0")
+    assert ranges(alone) == [rest, None]
+
+
+@pytest.mark.parametrize("size", [200000, LARGE * 2])
+def test_what_was_kept_of_other_bytes_costs_one_restart(davit, alone, size):
+    cut_short(davit, alone)
+    kept(davit).write_bytes(b"y" * size)
+    davit("v1", "pull", f"{alone.host}/old/app:1.0")
+    assert ranges(alone) == ([f"bytes=200000-{len(alone.images[MIDDLE].layer) - 1}", None] if size == 200000 else [None])
+    assert davit.store.wrong_blobs() == [] and davit.store.ingests() == []
+
+
+def test_without_a_checksum_nobody_could_tell_so_it_starts_over(davit, alone):
+    alone.images[MIDDLE].checksum = "none"
+    alone.answers[f"GET images/{MIDDLE}/layer"] = Answer(200, alone.images[MIDDLE].layer, cut=200000)
+    davit.fails({1, 6}, *FAST, "v1", "pull", f"{alone.host}/old/app:1.0")
+    assert davit.store.ingests() == []
+    del alone.answers[f"GET images/{MIDDLE}/layer"]
+    alone.requests.clear()
+    davit("v1", "pull", f"{alone.host}/old/app:1.0")
+    assert ranges(alone) == [None]
+
+
+def test_two_that_want_the_same_layer_at_once(davit, alone):
+    alone.gate(f"images/{MIDDLE}/layer", 2)
+    both = [davit.start("v1", "pull", f"{alone.host}/old/app:{tag}") for tag in ("1.0", "latest")]
+    assert [one.wait().code for one in both] == [0, 0]
+    assert davit.store.wrong_blobs() == [] and davit.store.ingests() == []
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress], ids=["gzip", "xz"])
+def test_a_compressed_layer_that_was_cut(davit, alone, pack):
+    """What is kept inflated starts over."""
+    plain = tar_of({"app": random.Random(1).randbytes(300000)})
+    packed = pack(plain)
+    alone.add(OTHER, {}, parent=BASE, layer=packed)
+    alone.tag("old/packed", "1", OTHER)
+    alone.answers[f"GET images/{OTHER}/layer"] = Answer(200, packed, cut=100000)
+    davit.fails({1, 6}, *FAST, "v1", "pull", f"{alone.host}/old/packed:1")
+    del alone.answers[f"GET images/{OTHER}/layer"]
+    alone.requests.clear()
+    davit("v1", "pull", f"{alone.host}/old/packed:1")
+    asked = [r.headers.get("range") for r in alone.requests if r.path == f"/v1/images/{OTHER}/layer"]
+    assert len(asked) == 1 and bool(asked[0]) == (pack is gzip.compress)
+    config = json.loads(davit("config", f"store:{alone.host}/old/packed:1").out)
+    assert config["rootfs"]["diff_ids"][1] == "sha256:" + hashlib.sha256(plain).hexdigest()

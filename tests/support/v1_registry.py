@@ -52,6 +52,7 @@ class Answer:
     headers: dict = field(default_factory=dict)
     cut: int = None                 # so many bytes of the body, and the connection ends
     hang: bool = False              # nothing, until the server ends
+    hang_after: bool = False        # the same behind the bytes
 
     def bytes(self):
         return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
@@ -207,6 +208,8 @@ class Server:
         handler.end_headers()
         try:
             handler.wfile.write(body[:answer.cut])
+            if answer.hang_after:
+                self.closing.wait(60)
         except OSError:
             pass
         if answer.cut is not None:

@@ -189,13 +189,16 @@ static void v1_checksum__json_newline_layer(void **state)
     dv_hash_final(hash, &digest);
     assert_string_equal(digest.text,
                         "sha256:db677bd43eafa87951e374f9f6984a06714268ef5e1363f1b382219b4723a73e");
-    assert_true(dv_v1_checksum_fits(&sums, &digest)); /* none was named */
+    assert_int_equal(dv_v1_checksum_check(&sums, &digest, "aa", NULL), 0); /* none was named */
+    assert_false(dv_v1_checksum_is_known(&sums));
     assert_true(dv_v1_texts_add(&sums, "tarsum+sha256:00", 16));
-    assert_true(dv_v1_checksum_fits(&sums, &digest)); /* none that can be checked */
+    assert_int_equal(dv_v1_checksum_check(&sums, &digest, "aa", NULL), 0); /* none that can be checked */
+    assert_false(dv_v1_checksum_is_known(&sums));
     assert_true(dv_v1_texts_add(&sums, "sha256:00", 9));
-    assert_false(dv_v1_checksum_fits(&sums, &digest));
+    assert_int_equal(dv_v1_checksum_check(&sums, &digest, "aa", NULL), DAVIT_EDIGEST);
+    assert_true(dv_v1_checksum_is_known(&sums));
     assert_true(dv_v1_texts_add(&sums, digest.text, strlen(digest.text)));
-    assert_true(dv_v1_checksum_fits(&sums, &digest)); /* any may match */
+    assert_int_equal(dv_v1_checksum_check(&sums, &digest, "aa", NULL), 0); /* any may match */
 }
 
 int main(void)

@@ -438,6 +438,52 @@ static void ingest_open_unknown__learns_its_digest(void **state)
     assert_int_equal(dv_ingest_open_unknown(f->store, DAVIT_SHA384, 5, &i, NULL), DAVIT_EUNSUPPORTED);
 }
 
+typedef struct seen {
+    char *bytes;
+    size_t size;
+} seen;
+
+static int see(void *user, const void *bytes, size_t size, davit_error **err)
+{
+    seen *s = user;
+    (void)err;
+    memcpy(s->bytes + s->size, bytes, size);
+    s->size += size;
+    return 0;
+}
+
+/* Under another name than its own, which it learns at the end, it is found again, and what was written is seen again. */
+static void ingest_open_keyed__is_gone_on_with(void **state)
+{
+    fixture *f = *state;
+    davit_error *err = NULL;
+    DV_AUTOFREE char *bytes = make_bytes(BIG, 3);
+    DV_AUTOFREE char *again = malloc(BIG);
+    seen s = {.bytes = again};
+    const davit_descriptor d = describe(bytes, BIG);
+    const davit_digest key = describe("key", 3).digest, other = describe("other", 5).digest;
+    dv_ingest *i = NULL, *second = NULL;
+    assert_ok(dv_ingest_open_keyed(f->store, &key, &i, &err));
+    assert_ok(dv_ingest_write(i, bytes, PIECE + 1, &err));
+    assert_int_equal(dv_ingest_open_keyed(f->store, &key, &second, NULL), DAVIT_EBUSY);
+    dv_ingest_close(i);
+    assert_ok(dv_ingest_open_keyed(f->store, &other, &second, &err));
+    assert_int_equal(dv_ingest_offset(second), 0);
+    dv_ingest_abort(second);
+    assert_ok(dv_ingest_open_keyed(f->store, &key, &i, &err));
+    assert_int_equal(dv_ingest_offset(i), PIECE + 1);
+    assert_ok(dv_ingest_replay(i, see, &s, &err));
+    assert_int_equal(s.size, PIECE + 1);
+    assert_memory_equal(again, bytes, s.size);
+    assert_ok(dv_ingest_write(i, bytes + PIECE + 1, BIG - PIECE - 1, &err));
+    davit_digest got;
+    assert_ok(dv_ingest_digest(i, &got, &err));
+    assert_true(davit_digest_equal(&got, &d.digest));
+    assert_ok(dv_ingest_commit(i, &err));
+    expect_blob(f, &d, bytes);
+    assert_int_equal(count_files(f, "ingest"), 0);
+}
+
 static void ingest_open_unknown__keeps_its_size_and_nothing_else(void **state)
 {
     fixture *f = *state;
@@ -739,6 +785,7 @@ int main(void)
         store_test(ingest_open__has_one_owner),
         store_test(ingest_close__forgets_a_nameless_one),
         store_test(ingest_open_unknown__learns_its_digest),
+        store_test(ingest_open_keyed__is_gone_on_with),
         store_test(ingest_open_unknown__keeps_its_size_and_nothing_else),
         store_test(ingest_open__many_processes_make_one_blob),
         store_test(ingest__a_killed_stream_loses_nothing),

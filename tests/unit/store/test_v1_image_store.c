@@ -19,8 +19,8 @@ static void v1_image_store__an_id_belongs_to_its_registry(void **state)
         {THERE, "aa", NULL},
         {HERE, "a", NULL},
     };
-    assert_ok(dv_v1_image_store_put(f->store, HERE, "aa", "", rows[0].json, "sha256:1 md5:2", &err));
-    assert_ok(dv_v1_image_store_put(f->store, HERE, "bb", "aa", rows[1].json, "", &err));
+    assert_ok(dv_v1_image_store_put(f->store, HERE, "aa", "", rows[0].json, "sha256:1 md5:2", 77, &err));
+    assert_ok(dv_v1_image_store_put(f->store, HERE, "bb", "aa", rows[1].json, "", DAVIT_SIZE_UNKNOWN, &err));
     for (size_t i = 0; i < DV_COUNT(rows); i++) {
         DV_AUTO(dv_v1_image_row) got = DV_V1_IMAGE_ROW_INIT;
         int r = dv_v1_image_store_get(f->store, rows[i].registry, rows[i].id, &got, NULL);
@@ -31,6 +31,7 @@ static void v1_image_store__an_id_belongs_to_its_registry(void **state)
         assert_string_equal(got.parent, i == 1 ? "aa" : "");
         assert_string_equal(got.checksums, i == 1 ? "" : "sha256:1 md5:2");
         assert_int_equal(got.layer.digest.algorithm, DAVIT_DIGEST_NONE);
+        assert_true(got.layer.size == (i == 1 ? DAVIT_SIZE_UNKNOWN : 77));
     }
     DV_AUTO(dv_v1_image_row) gone = DV_V1_IMAGE_ROW_INIT;
     assert_ok(dv_v1_image_store_delete(f->store, HERE, "aa", &err));
@@ -54,11 +55,11 @@ static void v1_image_store__a_layer_stays_as_long_as_the_json_does(void **state)
         {"{\"id\": \"aa\"}", "y", false},
     };
     layer.media_type = DV_MEDIA_TYPE_OCI_LAYER_GZIP;
-    assert_ok(dv_v1_image_store_put(f->store, HERE, "aa", "", "{\"id\":\"aa\"}", "x", &err));
+    assert_ok(dv_v1_image_store_put(f->store, HERE, "aa", "", "{\"id\":\"aa\"}", "x", 9, &err));
     for (size_t i = 0; i < DV_COUNT(puts); i++) {
         DV_AUTO(dv_v1_image_row) got = DV_V1_IMAGE_ROW_INIT;
         assert_ok(dv_v1_image_store_put_layer(f->store, HERE, "aa", &layer, &diff_id, &err));
-        assert_ok(dv_v1_image_store_put(f->store, HERE, "aa", "", puts[i].json, puts[i].checksums, &err));
+        assert_ok(dv_v1_image_store_put(f->store, HERE, "aa", "", puts[i].json, puts[i].checksums, 9, &err));
         assert_ok(dv_v1_image_store_get(f->store, HERE, "aa", &got, &err));
         assert_string_equal(got.json, puts[i].json);
         assert_string_equal(got.checksums, puts[i].checksums);
