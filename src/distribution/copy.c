@@ -291,17 +291,16 @@ static int add_name(void *user, const char *name)
     name_list *l = user;
     l->bytes += sizeof(*l->items) + NAME_OVERHEAD + strlen(name);
     l->too_many = l->bytes > NAMES_BYTES_MAX;
-    if (!l->too_many && (l->count & (l->count - 1)) == 0) { /* full at powers of two */
-        char **grown = dv_realloc_array(l->items, l->count ? 2 * l->count : 1, sizeof(*grown));
-        l->failed = !grown;
-        l->items = grown ? grown : l->items;
-    }
-    char *copy = l->too_many || l->failed ? NULL : dv_strdup(name);
-    if (copy)
-        l->items[l->count++] = copy;
-    else
-        l->failed = !l->too_many;
-    return l->too_many || l->failed;
+    if (l->too_many)
+        return 1;
+    char **place = dv_list_place(&l->items, l->count, sizeof(*place));
+    char *copy = place ? dv_strdup(name) : NULL;
+    l->failed = !copy;
+    if (l->failed)
+        return 1;
+    *place = copy;
+    l->count++;
+    return 0;
 }
 
 /* What a name can be called at the target. */

@@ -161,14 +161,11 @@ static int add_blob(walk *w, const davit_descriptor *blob, davit_error **err)
     r = is_left_out(w, blob, err);
     if (r != 0)
         return r < 0 ? r : 0;
-    if ((p->blob_count & (p->blob_count - 1)) == 0) { /* full at powers of two */
-        size_t room = p->blob_count ? 2 * p->blob_count : 1;
-        davit_descriptor *grown = dv_realloc_array(p->blobs, room, sizeof(*grown));
-        if (!grown)
-            return dv_error_oom(err);
-        p->blobs = grown;
-    }
-    p->blobs[p->blob_count++] = *blob;
+    davit_descriptor *place = dv_list_place(&p->blobs, p->blob_count, sizeof(*place));
+    if (!place)
+        return dv_error_oom(err);
+    *place = *blob;
+    p->blob_count++;
     return 0;
 }
 

@@ -36,25 +36,18 @@ void dv_loaded_clear(dv_loaded *l)
 
 /* --- lists ---------------------------------------------------------------------------------------------------------------------- */
 
-/* Room for one more; lists are full at powers of two. NULL: no memory. */
-static void *room(void **items, size_t count, size_t size)
+/* Room for one more. NULL: no memory. */
+static void *room(void *list, size_t count, size_t size)
 {
-    if ((count & (count - 1)) == 0) {
-        void *grown = dv_realloc_array(*items, count ? 2 * count : 1, size);
-        if (!grown)
-            return NULL;
-        *items = grown;
-    }
-    void *item = (char *)*items + count * size;
-    memset(item, 0, size);
-    return item;
+    void *item = dv_list_place(list, count, size);
+    return item ? memset(item, 0, size) : NULL;
 }
 
 int dv_load_need(dv_load *l, const davit_descriptor *blob, dv_load_content *content, const void *bytes,
                  davit_error **err)
 {
     dv_loaded *loaded = l->loaded;
-    dv_load_blob *b = room((void **)&loaded->blobs, loaded->blob_count, sizeof(*b));
+    dv_load_blob *b = room(&loaded->blobs, loaded->blob_count, sizeof(*b));
     if (!b)
         return dv_error_oom(err);
     b->descriptor = (davit_descriptor){.media_type = "", .digest = blob->digest, .size = blob->size};
@@ -69,7 +62,7 @@ int dv_load_need(dv_load *l, const davit_descriptor *blob, dv_load_content *cont
 int dv_load_add_target(dv_load *l, dv_load_target **out, davit_error **err)
 {
     dv_loaded *loaded = l->loaded;
-    dv_load_target *t = room((void **)&loaded->targets, loaded->target_count, sizeof(*t));
+    dv_load_target *t = room(&loaded->targets, loaded->target_count, sizeof(*t));
     if (!t)
         return dv_error_oom(err);
     loaded->target_count++;
@@ -94,7 +87,7 @@ int dv_load_add_id(dv_load *l, const davit_digest *id, davit_error **err)
 
 int dv_load_add_row(dv_load_target *t, const dv_load_row *row, davit_error **err)
 {
-    dv_load_row *item = room((void **)&t->rows, t->row_count, sizeof(*item));
+    dv_load_row *item = room(&t->rows, t->row_count, sizeof(*item));
     if (!item)
         return dv_error_oom(err);
     *item = *row;

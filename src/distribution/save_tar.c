@@ -24,14 +24,9 @@ void dv_save_list_clear(dv_save_list *list)
 int dv_save_list_add(dv_save_list *list, const char *name, const void *bytes, const dv_save_entry *entry,
                      davit_error **err)
 {
-    if ((list->count & (list->count - 1)) == 0) { /* full at powers of two */
-        dv_save_entry *items =
-            dv_realloc_array(list->items, list->count ? 2 * list->count : 1, sizeof(*items));
-        if (!items)
-            return dv_error_oom(err);
-        list->items = items;
-    }
-    dv_save_entry *e = &list->items[list->count];
+    dv_save_entry *e = dv_list_place(&list->items, list->count, sizeof(*e));
+    if (!e)
+        return dv_error_oom(err);
     *e = *entry;
     e->order = list->count;
     e->name = dv_strdup(name);

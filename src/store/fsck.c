@@ -65,18 +65,15 @@ static int append(davit_fsck_report *r, const dv_fsck_about *about, char *messag
         .message = message,
         .remedy = dv_strdup(about->remedy ? about->remedy : ""),
     };
-    bool full = (r->count & (r->count - 1)) == 0; /* at powers of two */
-    davit_fsck_finding *items =
-        full ? dv_realloc_array(r->items, r->count ? 2 * r->count : 1, sizeof(*items)) : r->items;
-    if (items)
-        r->items = items;
-    if (!items || !found.subject || !found.message || !found.remedy) {
+    davit_fsck_finding *place = dv_list_place(&r->items, r->count, sizeof(*place));
+    if (!place || !found.subject || !found.message || !found.remedy) {
         free((char *)(uintptr_t)found.subject);
         free((char *)(uintptr_t)found.message);
         free((char *)(uintptr_t)found.remedy);
         return dv_error_oom(err);
     }
-    r->items[r->count++] = found;
+    *place = found;
+    r->count++;
     return 0;
 }
 

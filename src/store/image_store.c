@@ -60,14 +60,10 @@ static int load_row(const dv_rows *rows, dv_image_row *out, davit_error **err)
 
 static int append_row(dv_image_rows *list, const dv_rows *rows, davit_error **err)
 {
-    if ((list->count & (list->count - 1)) == 0) { /* full at powers of two */
-        dv_image_row *items =
-            dv_realloc_array(list->items, list->count ? 2 * list->count : 1, sizeof(*items));
-        if (!items)
-            return dv_error_oom(err);
-        list->items = items;
-    }
-    int r = load_row(rows, &list->items[list->count], err);
+    dv_image_row *row = dv_list_place(&list->items, list->count, sizeof(*row));
+    if (!row)
+        return dv_error_oom(err);
+    int r = load_row(rows, row, err);
     list->count += r == 0;
     return r;
 }
@@ -123,14 +119,11 @@ void dv_image_digests_clear(dv_image_digests *list)
 
 int dv_image_digests_add(dv_image_digests *list, const davit_digest *digest, davit_error **err)
 {
-    if ((list->count & (list->count - 1)) == 0) { /* full at powers of two */
-        davit_digest *items =
-            dv_realloc_array(list->items, list->count ? 2 * list->count : 1, sizeof(*items));
-        if (!items)
-            return dv_error_oom(err);
-        list->items = items;
-    }
-    list->items[list->count++] = *digest;
+    davit_digest *item = dv_list_place(&list->items, list->count, sizeof(*item));
+    if (!item)
+        return dv_error_oom(err);
+    *item = *digest;
+    list->count++;
     return 0;
 }
 

@@ -42,14 +42,11 @@ void davit_layer_list_free(davit_layer_list *list)
 
 static int list_add(davit_layer_list *list, const davit_layer_info *info, davit_error **err)
 {
-    if ((list->count & (list->count - 1)) == 0) { /* full at powers of two */
-        davit_layer_info *items =
-            dv_realloc_array(list->items, list->count ? 2 * list->count : 1, sizeof(*items));
-        if (!items)
-            return dv_error_oom(err);
-        list->items = items;
-    }
-    list->items[list->count++] = *info;
+    davit_layer_info *item = dv_list_place(&list->items, list->count, sizeof(*item));
+    if (!item)
+        return dv_error_oom(err);
+    *item = *info;
+    list->count++;
     return 0;
 }
 

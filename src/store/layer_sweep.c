@@ -79,13 +79,11 @@ void dv_layer_doomed_clear(dv_layer_doomed *d)
 
 static int add_doomed(dv_layer_doomed *d, const char *name, davit_error **err)
 {
-    if ((d->count & (d->count - 1)) == 0) { /* full at powers of two */
-        void *grown = dv_realloc_array(d->names, d->count ? 2 * d->count : 1, sizeof(d->names[0]));
-        if (!grown)
-            return dv_error_oom(err);
-        d->names = grown;
-    }
-    snprintf(d->names[d->count++], DV_LAYER_NAME_MAX, "%s", name);
+    char *place = dv_list_place(&d->names, d->count, sizeof(d->names[0]));
+    if (!place)
+        return dv_error_oom(err);
+    snprintf(place, DV_LAYER_NAME_MAX, "%s", name);
+    d->count++;
     return 0;
 }
 

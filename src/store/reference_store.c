@@ -45,14 +45,10 @@ static int load_row(const dv_rows *rows, dv_reference_row *out, davit_error **er
 
 static int append_row(dv_reference_rows *list, const dv_rows *rows, davit_error **err)
 {
-    if ((list->count & (list->count - 1)) == 0) { /* full at powers of two */
-        dv_reference_row *items =
-            dv_realloc_array(list->items, list->count ? 2 * list->count : 1, sizeof(*list->items));
-        if (!items)
-            return dv_error_oom(err);
-        list->items = items;
-    }
-    int r = load_row(rows, &list->items[list->count], err);
+    dv_reference_row *row = dv_list_place(&list->items, list->count, sizeof(*row));
+    if (!row)
+        return dv_error_oom(err);
+    int r = load_row(rows, row, err);
     list->count += r == 0;
     return r;
 }

@@ -26,17 +26,12 @@ void dv_removals_clear(dv_removals *list)
 
 int dv_removals_add(dv_removals *list, davit_removal_kind kind, const char *text, int code, davit_error **err)
 {
-    if ((list->count & (list->count - 1)) == 0) { /* full at powers of two */
-        davit_removal *items =
-            dv_realloc_array(list->items, list->count ? 2 * list->count : 1, sizeof(*items));
-        if (!items)
-            return dv_error_oom(err);
-        list->items = items;
-    }
-    char *copy = dv_strdup(text);
+    davit_removal *item = dv_list_place(&list->items, list->count, sizeof(*item));
+    char *copy = item ? dv_strdup(text) : NULL;
     if (!copy)
         return dv_error_oom(err);
-    list->items[list->count++] = (davit_removal){.kind = kind, .text = copy, .code = code};
+    list->count++;
+    *item = (davit_removal){.kind = kind, .text = copy, .code = code};
     return 0;
 }
 

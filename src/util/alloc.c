@@ -16,6 +16,19 @@ void *dv_realloc_array(void *p, size_t count, size_t size)
     return realloc(p, total ? total : 1);
 }
 
+void *dv_list_place(void *list, size_t count, size_t size)
+{
+    char *items;
+    memcpy(&items, list, sizeof(items));
+    if ((count & (count - 1)) == 0) {
+        items = dv_realloc_array(items, count ? 2 * count : 1, size);
+        if (!items)
+            return NULL;
+        memcpy(list, &items, sizeof(items));
+    }
+    return items + count * size;
+}
+
 char *dv_strdup(const char *s)
 {
     return s ? dv_strndup(s, strlen(s)) : NULL;

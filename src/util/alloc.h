@@ -9,6 +9,11 @@
 /* All return NULL when there is no memory. Zeroed where it matters: dv_new and dv_new_array. */
 void *dv_calloc(size_t count, size_t size);
 void *dv_realloc_array(void *p, size_t count, size_t size);
+/*
+ * Place for one more item behind count of them, in a list that grows only by this: it is full at powers of two. list: the address of the pointer
+ * to the first. Not cleared. NULL: no memory, and the list is as it was.
+ */
+void *dv_list_place(void *list, size_t count, size_t size);
 char *dv_strdup(const char *s);
 char *dv_strndup(const char *s, size_t n);
 void *dv_memdup(const void *p, size_t n);
