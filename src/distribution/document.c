@@ -83,22 +83,30 @@ int dv_document_ask(dv_registry *reg, const davit_reference *ref, davit_manifest
     return r;
 }
 
+int dv_document_choose(const davit_manifest *index, const davit_platform *platform, unsigned depth,
+                       const davit_descriptor **out, davit_error **err)
+{
+    DV_AUTOFREE size_t *order = NULL;
+    size_t count = 0, entry_count;
+    int r = davit_manifest_choose(index, platform, &order, &count, err);
+    if (r == 0 && depth > DAVIT_INDEX_DEPTH_MAX)
+        r = dv_error_set(err, DAVIT_ETOOBIG, "index within index, more than %d deep", DAVIT_INDEX_DEPTH_MAX);
+    if (r == 0 && count == 0)
+        r = dv_index_no_match(platform, err);
+    if (r == 0)
+        *out = &davit_manifest_entries(index, &entry_count)[order[0]];
+    return r;
+}
+
 int dv_document_narrow(dv_registry *reg, davit_manifest *m, const davit_platform *platform,
                        davit_manifest **out, davit_error **err)
 {
     for (unsigned depth = 1; davit_manifest_is_index(m); depth++) {
-        DV_AUTOFREE size_t *order = NULL;
-        size_t count = 0, entry_count;
-        const davit_descriptor *entries = davit_manifest_entries(m, &entry_count);
+        const davit_descriptor *chosen;
         davit_manifest *child = NULL;
-        int r = davit_manifest_choose(m, platform, &order, &count, err);
-        if (r == 0 && depth > DAVIT_INDEX_DEPTH_MAX)
-            r = dv_error_set(err, DAVIT_ETOOBIG, "index within index, more than %d deep",
-                             DAVIT_INDEX_DEPTH_MAX);
-        if (r == 0 && count == 0)
-            r = dv_index_no_match(platform, err);
+        int r = dv_document_choose(m, platform, depth, &chosen, err);
         if (r == 0)
-            r = dv_document_fetch(reg, &entries[order[0]], NULL, &child, err);
+            r = dv_document_fetch(reg, chosen, NULL, &child, err);
         davit_manifest_free(m);
         if (r < 0)
             return r;

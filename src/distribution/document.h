@@ -30,6 +30,12 @@ int dv_document_ask(dv_registry *reg, const davit_reference *ref, davit_manifest
                     davit_digest *out_digest, davit_error **err);
 
 /*
+ * The entry of an index for a platform (NULL: the host's), borrowed from it. depth: 1 for an index that is in no other. DAVIT_EPLATFORM: none fits;
+ * DAVIT_ETOOBIG: index within index, too deep.
+ */
+int dv_document_choose(const davit_manifest *index, const davit_platform *platform, unsigned depth,
+                       const davit_descriptor **out, davit_error **err);
+/*
  * From an index to the manifest of a platform (NULL: the host's); a manifest stays what it is. Takes m over. Threads: a caller's; blocks.
  */
 int dv_document_narrow(dv_registry *reg, davit_manifest *m, const davit_platform *platform,

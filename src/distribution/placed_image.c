@@ -1,6 +1,7 @@
 /* distribution/placed_image.c - see placed_image.h. Its layers are source_layers.c's. */
 #include "distribution/placed_image.h"
 
+#include "distribution/document.h"
 #include "distribution/pull_private.h"
 #include "oci/manifest.h"
 #include "oci/media_type.h"
@@ -9,18 +10,11 @@ int dv_placed_manifest(dv_source *s, davit_manifest *m, const davit_platform *pl
                        davit_error **err)
 {
     for (unsigned depth = 1; davit_manifest_is_index(m); depth++) {
-        DV_AUTOFREE size_t *order = NULL;
-        size_t count = 0, entry_count;
-        const davit_descriptor *entries = davit_manifest_entries(m, &entry_count);
+        const davit_descriptor *chosen;
         davit_manifest *child = NULL;
-        int r = davit_manifest_choose(m, platform, &order, &count, err);
-        if (r == 0 && depth > DAVIT_INDEX_DEPTH_MAX)
-            r = dv_error_set(err, DAVIT_ETOOBIG, "index within index, more than %d deep",
-                             DAVIT_INDEX_DEPTH_MAX);
-        if (r == 0 && count == 0)
-            r = dv_index_no_match(platform, err);
+        int r = dv_document_choose(m, platform, depth, &chosen, err);
         if (r == 0)
-            r = dv_source_manifest(s, &entries[order[0]], &child, err);
+            r = dv_source_manifest(s, chosen, &child, err);
         davit_manifest_free(m);
         if (r < 0)
             return r;
