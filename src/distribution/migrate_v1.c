@@ -8,8 +8,10 @@
 #include "distribution/copy_private.h"
 #include "distribution/source_v1.h"
 #include "distribution/v1_convert.h"
+#include "oci/reference.h"
 #include "oci/v1_image.h"
 #include "registry/client.h"
+#include "store/digest_set.h"
 #include "util/file.h"
 #include "util/str.h"
 #include "util/workpool.h"
@@ -65,7 +67,7 @@ static void fail(migration *m, const char *repository, const char *tag, davit_er
     DV_AUTO(dv_buf) text = DV_BUF_INIT(TEXT_MAX);
     const char *detail = davit_v1_error_detail(why);
     m->result.failed_count++;
-    dv_buf_printf(&text, "%s%s%s: %s%s%s", repository, tag ? ":" : "", tag ? tag : "",
+    dv_buf_printf(&text, "%.300s%s%.300s: %s%s%s", repository, tag ? ":" : "", tag ? tag : "",
                   davit_error_message(why), detail ? ": " : "", detail ? detail : "");
     if (m->options->progress && !text.failed)
         m->options->progress(&(davit_progress){.kind = DAVIT_PROGRESS_WARNING, .action = dv_buf_text(&text)},
@@ -95,6 +97,11 @@ static int find_source(migration *m, const char *host, davit_error **err)
         return dv_error_set(err, DAVIT_EINVAL,
                             "either a host, or the URL of an index or a registry, says where from");
     dv_buf_printf(&name, "%s/", host ? host : "");
+    if (host && dv_v1_host_size(dv_buf_text(&name)) == 0) /* which would be Docker Hub's */
+        return dv_error_set(err, DAVIT_EINVAL,
+                            "%.300s is no host: one has a dot or a port, or is localhost; of any other give "
+                            "the URL of its index or registry",
+                            host);
     int r = davit_v1_client_find(m->client, dv_buf_text(&name), &m->open, &m->asked, err);
     if (r < 0 || !host)
         return r;
@@ -125,34 +132,52 @@ static int check_target(const migration *m, davit_error **err)
 
 /* --- which repositories ------------------------------------------------------------------------------------------------------- */
 
-static int add_names(const davit_v1_search_results *page, davit_v1_texts *names, size_t *bytes,
-                     davit_error **err)
+/* 1: a name that was not found before. */
+static int add_name(const char *name, davit_v1_texts *names, dv_digest_set *known, size_t *bytes,
+                    davit_error **err)
 {
+    davit_digest digest;
+    int r = davit_digest_of(DAVIT_SHA256, name, strlen(name), &digest, err);
+    if (r == 0)
+        r = dv_digest_set_add(known, &digest, NULL, err);
+    if (r <= 0)
+        return r;
+    *bytes += strlen(name) + NAME_OVERHEAD;
+    if (*bytes > NAMES_BYTES_MAX)
+        return dv_error_set(err, DAVIT_ETOOBIG, "more than %u MiB of repositories", NAMES_BYTES_MAX >> 20);
+    return dv_v1_texts_add(names, name, strlen(name)) ? 1 : dv_error_oom(err);
+}
+
+/* 1: there may be more on the next page. A page that says nothing new is the last, whatever it counts (threats C4). */
+static int add_page(const davit_v1_search_results *page, davit_v1_texts *names, dv_digest_set *known,
+                    size_t *bytes, davit_error **err)
+{
+    bool more = false;
     for (size_t i = 0; i < page->count; i++) {
         const char *name = page->items[i].name ? page->items[i].name : "";
-        *bytes += strlen(name) + NAME_OVERHEAD;
-        if (*bytes > NAMES_BYTES_MAX)
-            return dv_error_set(err, DAVIT_ETOOBIG, "more than %u MiB of repositories", NAMES_BYTES_MAX >> 20);
-        if (*name && !dv_v1_texts_add(names, name, strlen(name)))
-            return dv_error_oom(err);
+        int r = *name ? add_name(name, names, known, bytes, err) : 0;
+        if (r < 0)
+            return r;
+        more = more || r > 0;
     }
-    return 0;
+    return more;
 }
 
 /* A registry that stands alone knows no pages, and says so by not counting them. */
 static int search_all(const migration *m, davit_v1_texts *names, davit_error **err)
 {
     const char *text = m->options->search ? m->options->search : "";
+    DV_AUTO(dv_digest_set) known = {.count = 0};
     size_t bytes = 0;
     for (int64_t page = 1; page <= PAGES_MAX; page++) {
         DV_AUTOPTR(davit_v1_search_results) found = NULL;
         int r = davit_v1_search_query(m->asked, text, page, PAGE_SIZE, &found, err);
         if (r == 0)
-            r = add_names(found, names, &bytes, err);
-        if (r < 0 || found->count == 0 || found->num_pages <= page)
-            return r;
+            r = add_page(found, names, &known, &bytes, err);
+        if (r <= 0 || found->num_pages <= page)
+            return r < 0 ? r : 0;
     }
-    return 0;
+    return dv_error_set(err, DAVIT_ETOOBIG, "a search of more than %d pages", PAGES_MAX);
 }
 
 /* --- what the target has ------------------------------------------------------------------------------------------------------ */
@@ -170,8 +195,10 @@ static int place_of(const migration *m, const char *repository, dv_place *out, d
     if (r < 0)
         return r;
     if (place.name && place.kind == DV_PLACE_LAYOUT)
-        return dv_error_set(err, DAVIT_EINVAL, "%s: a colon cannot be in the path of a layout",
+        return dv_error_set(err, DAVIT_EINVAL, "%.300s: a colon cannot be in the path of a layout",
                             dv_buf_text(&text));
+    if (place.reference && !davit_reference_is_name_only(place.reference))
+        return dv_error_set(err, DAVIT_EINVAL, "%.300s is no repository", dv_buf_text(&text));
     *out = place;
     place = (dv_place)DV_PLACE_INIT; /* moved */
     return 0;
@@ -370,28 +397,77 @@ static void tell_dry(const migration *m, const piece *p)
                              m->options->user_data);
 }
 
+/* What cannot be named at the target is not fetched for it. */
+static bool has_name(migration *m, const dv_place *place, const piece *p)
+{
+    DV_AUTOPTR(davit_reference) tagged = NULL;
+    DV_AUTOPTR(davit_error) why = NULL;
+    if (!place->reference || davit_reference_with_tag(place->reference, p->tag->name, &tagged, &why) == 0)
+        return true;
+    fail(m, p->wanted->name, p->tag->name, DV_STEAL(why));
+    return false;
+}
+
+/* The pieces that wait for others, so that many are migrated together. */
+typedef struct batch {
+    piece *pieces;
+    size_t count;
+} batch;
+
+static int migrate_repository(migration *m, dv_v1_wanted *w, batch *b, davit_error **err)
+{
+    DV_AUTO(dv_place) place = DV_PLACE_INIT;
+    int r = w->err ? 0 : place_of(m, w->name, &place, &w->err);
+    if (r == DAVIT_ENOMEM)
+        return dv_error_oom(err);
+    if (w->err) {
+        fail(m, w->name, w->tag, DV_STEAL(w->err));
+        return 0;
+    }
+    m->result.tag_count += w->tags->count;
+    for (size_t i = 0; r == 0 && i < w->tags->count; i++) {
+        const piece p = {.wanted = w, .tag = &w->tags->items[i]};
+        if (!has_name(m, &place, &p))
+            continue;
+        if (m->options->flags & DAVIT_V1_MIGRATE_DRY_RUN) {
+            tell_dry(m, &p);
+            continue;
+        }
+        b->pieces[b->count++] = p;
+        if (b->count == TAGS_AT_ONCE) {
+            r = migrate_pieces(m, b->pieces, b->count, err);
+            b->count = 0;
+        }
+    }
+    return r;
+}
+
 static int migrate_tags(migration *m, dv_v1_wanted *wanted, size_t count, davit_error **err)
 {
     DV_AUTOFREE piece *pieces = dv_new_array(piece, TAGS_AT_ONCE);
-    size_t n = 0;
+    batch b = {.pieces = pieces};
     int r = pieces ? 0 : dv_error_oom(err);
-    for (size_t i = 0; r == 0 && i < count; i++) {
-        if (wanted[i].err) {
-            fail(m, wanted[i].name, wanted[i].tag, DV_STEAL(wanted[i].err));
-            continue;
-        }
-        m->result.tag_count += wanted[i].tags->count;
-        for (size_t k = 0; r == 0 && k < wanted[i].tags->count; k++) {
-            pieces[n] = (piece){.wanted = &wanted[i], .tag = &wanted[i].tags->items[k]};
-            if (m->options->flags & DAVIT_V1_MIGRATE_DRY_RUN)
-                tell_dry(m, &pieces[n]);
-            else if (++n == TAGS_AT_ONCE) {
-                r = migrate_pieces(m, pieces, n, err);
-                n = 0;
-            }
-        }
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = migrate_repository(m, &wanted[i], &b, err);
+    return r < 0 ? r : migrate_pieces(m, b.pieces, b.count, err);
+}
+
+/* What the user named may have a tag; what a search found is a repository, whatever it holds. */
+static int read_name(const migration *m, const char *text, davit_v1_name *out, davit_error **err)
+{
+    DV_AUTO(davit_v1_name) name = DAVIT_V1_NAME_INIT;
+    if (m->options->name_count == 0) {
+        out->repository = dv_strdup(text);
+        return out->repository ? 0 : dv_error_oom(err);
     }
-    return r < 0 ? r : migrate_pieces(m, pieces, n, err);
+    int r = davit_v1_name_parse(text, &name, err);
+    if (r < 0)
+        return r;
+    if (name.id)
+        return dv_error_set(err, DAVIT_EINVAL, "%s: an id has no name to migrate it under", text);
+    *out = name;
+    name = (davit_v1_name)DAVIT_V1_NAME_INIT; /* moved */
+    return 0;
 }
 
 /* Up to REPOSITORIES_AT_ONCE of them. */
@@ -401,9 +477,7 @@ static int migrate_some(migration *m, char *const *names, size_t count, davit_er
     davit_v1_name parsed[REPOSITORIES_AT_ONCE] = {DAVIT_V1_NAME_INIT};
     int r = 0;
     for (size_t i = 0; r == 0 && i < count; i++) {
-        r = davit_v1_name_parse(names[i], &parsed[i], err);
-        if (r == 0 && parsed[i].id)
-            r = dv_error_set(err, DAVIT_EINVAL, "%s: an id has no name to migrate it under", names[i]);
+        r = read_name(m, names[i], &parsed[i], err);
         wanted[i].name = parsed[i].repository;
         wanted[i].tag = parsed[i].tag;
     }
@@ -431,6 +505,17 @@ static int check_options(const davit_v1_migrate_options *o, davit_error **err)
     return 0;
 }
 
+/* Before anything is done for the first of them. */
+static int check_names(const migration *m, davit_error **err)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < m->options->name_count; i++) {
+        DV_AUTO(davit_v1_name) unused = DAVIT_V1_NAME_INIT;
+        r = read_name(m, m->options->names[i], &unused, err);
+    }
+    return r;
+}
+
 static int migrate_all(migration *m, davit_error **err)
 {
     DV_AUTO(davit_v1_texts) found = {.items = NULL};
@@ -449,12 +534,16 @@ static int migrate_all(migration *m, davit_error **err)
     return r;
 }
 
-static int finish(migration *m, davit_error **err)
+static void count_read(migration *m)
 {
     dv_v1_read read;
     dv_v1_reader_count(m->reader, &read);
     m->result.layer_count = read.layer_count;
     m->result.layer_bytes = read.layer_bytes;
+}
+
+static int finish(migration *m, davit_error **err)
+{
     if (m->result.failed_count == 0)
         return dv_v1_reader_drop(m->reader, err);
     int code = m->first ? davit_error_code(m->first) : DAVIT_ENOMEM;
@@ -477,6 +566,8 @@ int davit_v1_migrate(davit_client *client, const char *host, const char *target,
     if (r == 0)
         r = check_target(&m, err);
     if (r == 0)
+        r = check_names(&m, err);
+    if (r == 0)
         r = find_source(&m, host, err);
     const dv_v1_reader_options reading = {
         .open = &m.open, .progress = m.options->progress, .user_data = m.options->user_data, .go_on = true};
@@ -484,6 +575,8 @@ int davit_v1_migrate(davit_client *client, const char *host, const char *target,
         r = dv_v1_reader_open(client, &reading, &m.reader, err);
     if (r == 0)
         r = migrate_all(&m, err);
+    if (m.reader)
+        count_read(&m);
     if (r == 0)
         r = finish(&m, err);
     if (out) /* also what was done before a failure */

@@ -91,8 +91,7 @@ void dv_v1_wanted_clear(dv_v1_wanted *w)
 
 const char *dv_v1_wanted_registry(const dv_v1_wanted *w)
 {
-    const davit_v1_client *index = davit_v1_repository_index(w->opened);
-    return davit_v1_client_base_url(index ? index : davit_v1_repository_registry(w->opened));
+    return davit_v1_client_base_url(davit_v1_repository_registry(w->opened));
 }
 
 /* --- running tasks ------------------------------------------------------------------------------------------------------ */
@@ -353,6 +352,8 @@ static int recall_ancestry(const set *s, size_t i, davit_error **err)
     DV_AUTO(davit_v1_texts) ids = {.items = NULL};
     DV_AUTO(dv_v1_image_row) row = DV_V1_IMAGE_ROW_INIT;
     const char *at = top->id;
+    if (!dv_v1_id_is_valid(at)) /* which is told by who asks for it */
+        return 0;
     for (; *at && ids.count < DV_V1_DEPTH_MAX; at = row.parent) {
         DV_AUTO(dv_v1_image_row) next = DV_V1_IMAGE_ROW_INIT;
         DV_AUTOPTR(davit_error) why = NULL;

@@ -75,7 +75,10 @@ int dv_v1_reader_drop(dv_v1_reader *r, davit_error **err);
 /* Whether this failure says that an image is bad. After any other the same thing may go well the next time, with what was fetched. */
 bool dv_v1_reader_is_bad_input(int code);
 
-/* Under what the images of a repository are known in the store. Borrowed. */
+/*
+ * Under what the images of a repository are known in the store: the URL of the index, which answers for the registry that it names; but of a
+ * registry that the user named that one's own, or it could say what the index's images are. Borrowed.
+ */
 const char *dv_v1_wanted_registry(const dv_v1_wanted *w);
 
 #endif

@@ -61,5 +61,7 @@ int dv_v1_image_get_layer_from(davit_v1_client *c, const char *image, const davi
 /* host[:port] under which what a repository has is known elsewhere, "docker.io" for Docker Hub. Borrowed. */
 const char *dv_v1_repository_domain(const davit_v1_repository *r);
 davit_client *dv_v1_client_of(const davit_v1_client *c);
+/* Of a name's host, which has a dot, a colon or is localhost; 0: it has none, and Docker Hub is asked. Spec: search.md 3. */
+size_t dv_v1_host_size(const char *name);
 
 #endif

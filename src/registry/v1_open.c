@@ -67,8 +67,7 @@ const char *dv_v1_repository_domain(const davit_v1_repository *r)
 
 /* --- names --------------------------------------------------------------------------------------------------------- */
 
-/* As search.md 3 has it: text before the first "/" that holds a dot or a colon, or is localhost. */
-static size_t host_size(const char *name)
+size_t dv_v1_host_size(const char *name)
 {
     const char *slash = strchr(name, '/');
     size_t size = slash ? (size_t)(slash - name) : 0;
@@ -130,7 +129,7 @@ static int open_host(davit_client *c, const char *host, first *f, davit_error **
 static int open_first(davit_client *c, const char *name, const davit_v1_open_options *o, first *f,
                       davit_error **err)
 {
-    size_t size = host_size(name);
+    size_t size = dv_v1_host_size(name);
     DV_AUTOFREE char *host = size ? dv_strndup(name, size) : dv_strdup(DAVIT_INDEX_NAME);
     const char *url = o->index ? o->index : o->registry;
     if (!host)
@@ -247,7 +246,7 @@ int davit_v1_repository_open(davit_client *client, const char *name, davit_v1_ac
         r = find_user(client, f.credentials, o, &rep->user, err);
     if (r < 0)
         return r;
-    size_t size = o->index || o->registry ? 0 : host_size(name);
+    size_t size = o->index || o->registry ? 0 : dv_v1_host_size(name);
     rep->path = dv_strdup(size ? name + size + 1 : name);
     rep->domain = o->registry ? credentials_host(o->registry) : dv_strdup(f.credentials);
     if (!rep->path || !rep->domain)

@@ -61,14 +61,15 @@ int dv_v1_image_store_put(dv_store *s, const char *registry, const char *id, con
     DV_AUTO(dv_db_tx) tx = DV_DB_TX_INIT;
     int r = dv_db_begin(s->db, DV_DB_WRITE_RELAXED, &tx, err);
     if (r == 0)
-        r = dv_db_run(s->db,
-                      "INSERT INTO v1_image (registry, id, parent, json, checksums, size) VALUES (?1, ?2, "
-                      "?3, ?4, ?5, ?6)"
-                      " ON CONFLICT (registry, id) DO UPDATE SET parent = ?3, json = ?4, checksums = ?5,"
-                      " layer = '', diff_id = '', size = ?6 WHERE json != ?4 OR checksums != ?5",
-                      (dv_db_value[]){DV_TEXT(registry), DV_TEXT(id), DV_TEXT(parent), DV_TEXT(json),
-                                      DV_TEXT(checksums), DV_INTEGER(layer_size)},
-                      6, err);
+        r = dv_db_run(
+            s->db,
+            "INSERT INTO v1_image (registry, id, parent, json, checksums, size) VALUES (?1, ?2, "
+            "?3, ?4, ?5, ?6)"
+            " ON CONFLICT (registry, id) DO UPDATE SET parent = ?3, json = ?4, checksums = ?5,"
+            " layer = '', diff_id = '', size = ?6 WHERE json != ?4 OR checksums != ?5 OR parent != ?3",
+            (dv_db_value[]){DV_TEXT(registry), DV_TEXT(id), DV_TEXT(parent), DV_TEXT(json),
+                            DV_TEXT(checksums), DV_INTEGER(layer_size)},
+            6, err);
     return r < 0 ? r : dv_db_commit(&tx, err);
 }
 
