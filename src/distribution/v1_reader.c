@@ -220,7 +220,7 @@ static int renew_tokens(const dv_v1_reader *r, dv_v1_task *tasks, size_t count, 
         for (size_t k = i; k < count; k++)
             if (tasks[k].wanted == w && wants_token(&tasks[k])) {
                 tasks[k].renewed = true;
-                *out_any = *out_any || result == 0;
+                *out_any = true; /* also when this was in vain: the round was ended for it */
                 if (result == 0)
                     restart(&tasks[k]);
             }
@@ -313,6 +313,7 @@ typedef struct member {
     dv_v1_wanted *wanted;
     size_t json_size;
     bool has_json, has_layer, needed;
+    bool second; /* it was asked for with the rights to another repository before */
     davit_error *err;
 } member;
 
@@ -490,7 +491,7 @@ static int recall_member(const set *s, member *m, davit_error **err)
 }
 
 /* A round for those members that `pick` picks. */
-static int ask_members(set *s, dv_v1_task_kind kind, bool (*pick)(const member *m), davit_error **err)
+static int ask_members_once(set *s, dv_v1_task_kind kind, bool (*pick)(const member *m), davit_error **err)
 {
     DV_AUTOFREE member **of = dv_new_array(member *, s->member_count);
     dv_v1_task *tasks = dv_new_array(dv_v1_task, s->member_count);
@@ -507,11 +508,44 @@ static int ask_members(set *s, dv_v1_task_kind kind, bool (*pick)(const member *
     int r = run_tasks(s->reader, tasks, count, err);
     for (size_t i = 0; r == 0 && i < count; i++) {
         of[i]->err = DV_STEAL(tasks[i].err);
+        *(kind == DV_V1_TASK_JSON ? &of[i]->has_json : &of[i]->has_layer) = !of[i]->err;
         if (kind == DV_V1_TASK_JSON)
             of[i]->json_size = tasks[i].json_size;
     }
     free_tasks(tasks, count);
     return r;
+}
+
+/* Refused, or not shown. */
+static bool is_about_rights(const davit_error *err)
+{
+    int code = davit_error_code(err);
+    return code == DAVIT_EUNAUTHORIZED || code == DAVIT_EDENIED || code == DAVIT_ENOTFOUND;
+}
+
+/* Members that one repository has no right to, and another one stands on too. True: there are some. */
+static bool give_to_others(const set *s)
+{
+    bool any = false;
+    for (size_t i = 0; i < s->top_count; i++) {
+        const dv_v1_top *top = &s->tops[i];
+        const davit_v1_texts *ids = &s->ancestries[s->firsts[i]];
+        for (size_t k = 0; !top->err && k < ids->count; k++) {
+            member *m = find_member(s, top->wanted, ids->items[k]);
+            if (!m->err || m->second || m->wanted == top->wanted || !is_about_rights(m->err))
+                continue;
+            davit_error_free(DV_STEAL(m->err));
+            m->wanted = top->wanted;
+            m->second = any = true;
+        }
+    }
+    return any;
+}
+
+static int ask_members(set *s, dv_v1_task_kind kind, bool (*pick)(const member *m), davit_error **err)
+{
+    int r = ask_members_once(s, kind, pick, err);
+    return r == 0 && give_to_others(s) ? ask_members_once(s, kind, pick, err) : r;
 }
 
 static bool lacks_json(const member *m)

@@ -164,6 +164,19 @@ def test_tokens_that_end_on_the_way(davit, old, index, new):
     assert "50 migrated" in davit("v1", "migrate", "--index", index.url, new.host, timeout=120).text
 
 
+def test_a_token_that_nobody_renews_stops_its_own_repository_only(davit, old, index, new):
+    def expire(request):
+        if request.path != f"/v1/images/{5:064x}/layer":
+            return False
+        index.private.add("old/app4")
+        return True
+    old.expires = expire
+    result = davit.run("v1", "migrate", "--index", index.url, new.host, timeout=120)
+    assert result.code == 4 and "Requires authorization" in "".join(result.errors)
+    assert "45 migrated, 0 there already, 5 failed" in result.text
+    assert listed(new, "old/app9") == [f"v{t}" for t in range(TAGS)]
+
+
 def test_layers_and_tags_are_asked_for_several_at_once(davit, old, index, new):
     old.gate("/layer", 6)
     old.gate("/tags", 6)

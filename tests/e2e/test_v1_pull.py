@@ -317,9 +317,10 @@ def test_a_token_that_does_not_get_better(davit):
 # ---- killed, and run again ------------------------------------------------------------------------------------------
 
 
-def kept(davit):
-    """The file of the layer under way; None without one."""
-    return next((davit.store.path / "ingest" / name for name in davit.store.ingests() if name.startswith("key-")), None)
+def kept(davit, registry):
+    """The file of MIDDLE's layer under way; None without one."""
+    path = davit.store.path / "ingest" / ("key-" + hashlib.sha256(f"v1 {registry.url} {MIDDLE}".encode()).hexdigest())
+    return path if path.exists() else None
 
 
 LARGE = 3 << 20
@@ -334,7 +335,7 @@ def cut_short(davit, registry, size=2 << 20):
     while True:
         assert running.alive
         try:
-            if size <= 5 and MIDDLE in fetched(registry) or kept(davit).stat().st_size >= size // 2:
+            if size <= 5 and MIDDLE in fetched(registry) or kept(davit, registry).stat().st_size >= size // 2:
                 break
         except (AttributeError, FileNotFoundError):
             pass
@@ -343,7 +344,7 @@ def cut_short(davit, registry, size=2 << 20):
     assert listed.code != 0 or listed.json == []
     del registry.answers[f"GET images/{MIDDLE}/layer"]
     registry.requests.clear()
-    have = kept(davit).stat().st_size if kept(davit) else 0
+    have = kept(davit, registry).stat().st_size if kept(davit, registry) else 0
     return f"bytes={have}-{len(layer) - 1}" if have > 5 else None
 
 
@@ -366,7 +367,7 @@ def test_a_pull_that_was_killed_goes_on_within_a_layer(davit, alone, size, unit,
 
 def test_a_layer_that_had_come_whole_is_not_asked_for(davit, alone):
     cut_short(davit, alone)
-    kept(davit).write_bytes(alone.images[MIDDLE].layer)
+    kept(davit, alone).write_bytes(alone.images[MIDDLE].layer)
     davit("v1", "pull", f"{alone.host}/old/app:1.0")
     assert ranges(alone) == [] and davit.store.wrong_blobs() == []
 
@@ -390,7 +391,7 @@ def test_a_registry_that_refuses_the_rest_costs_one_restart(davit, alone, status
 @pytest.mark.parametrize("size", [200000, LARGE * 2])
 def test_what_was_kept_of_other_bytes_costs_one_restart(davit, alone, size):
     cut_short(davit, alone)
-    kept(davit).write_bytes(b"y" * size)
+    kept(davit, alone).write_bytes(b"y" * size)
     davit("v1", "pull", f"{alone.host}/old/app:1.0")
     assert ranges(alone) == ([f"bytes=200000-{len(alone.images[MIDDLE].layer) - 1}", None] if size == 200000 else [None])
     assert davit.store.wrong_blobs() == [] and davit.store.ingests() == []
