@@ -238,6 +238,15 @@ static int hold(dv_copy *c, const davit_descriptor *root, davit_error **err)
     return s->ops->hold && !(c->options->flags & DAVIT_COPY_DRY_RUN) ? s->ops->hold(s, root, err) : 0;
 }
 
+/* 1: the target has the name, for this digest; 0: not. */
+static int find_old(const dv_copy *c, const char *name, davit_digest *out, davit_error **err)
+{
+    if (!c->old)
+        return c->target->ops->resolve(c->target, name, out, err);
+    *out = c->old->digest;
+    return c->old->there;
+}
+
 int dv_copy_name(dv_copy *c, const char *from_name, const char *to_name, bool alone, davit_error **err)
 {
     DV_AUTO(dv_copy_plan) plan = DV_COPY_PLAN_INIT;
@@ -247,7 +256,7 @@ int dv_copy_name(dv_copy *c, const char *from_name, const char *to_name, bool al
     int r = c->source->ops->resolve(c->source, from_name, &root, err);
     if (r < 0)
         return r;
-    int there = c->target->ops->resolve(c->target, to_name, &old, err);
+    int there = find_old(c, to_name, &old, err);
     if (there < 0)
         return there;
     c->result.source_digest = c->result.digest = root.digest;

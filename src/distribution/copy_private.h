@@ -11,6 +11,12 @@
 #include "distribution/target.h"
 #include "store/store.h"
 
+/* What a name at the target was when it was asked for. */
+typedef struct dv_copy_old {
+    bool there;
+    davit_digest digest;
+} dv_copy_old;
+
 typedef struct dv_copy {
     davit_client *client;
     const davit_copy_options *options;
@@ -21,6 +27,8 @@ typedef struct dv_copy {
     bool journal_asked;
     dv_store
         *known; /* what it remembers of blobs at the target is used and kept up; borrowed; NULL: nothing is */
+    const dv_copy_old
+        *old; /* of the name that is copied next, where somebody asked already; NULL: it is asked for */
     bool same_registry;   /* blobs can be mounted */
     bool same_repository; /* and here they are there already */
     davit_copy_result result;

@@ -21,7 +21,8 @@
 
 #define REPOSITORIES_AT_ONCE 16
 #define TAGS_AT_ONCE 256 /* bounds what is in memory of ancestries */
-#define LOOKS_AT_ONCE 8  /* repositories of the target that are asked at once */
+#define LOOKS_AT_ONCE 8  /* connections over which the target is asked what it has */
+#define LOOK_SIZE 32     /* tags of a repository that are asked for over one, behind one token */
 #define PAGE_SIZE 100    /* results of a search */
 #define PAGES_MAX 10000
 #define NAMES_BYTES_MAX (8u << 20) /* of all repositories, with what malloc() adds */
@@ -55,8 +56,10 @@ typedef struct piece {
     dv_v1_wanted *wanted;
     const davit_v1_tag *tag;
     davit_error *err;
-    bool there;          /* the target's tag is this image already */
     davit_digest config; /* that an earlier migration may have made for it; algorithm NONE: not known */
+    bool there;          /* the target's tag is this image already */
+    bool asked;          /* what the target's tag is */
+    dv_copy_old old;
 } piece;
 
 /* --- what is told --------------------------------------------------------------------------------------------------------- */
@@ -97,6 +100,8 @@ static int find_source(migration *m, const char *host, davit_error **err)
         return dv_error_set(err, DAVIT_EINVAL,
                             "either a host, or the URL of an index or a registry, says where from");
     dv_buf_printf(&name, "%s/", host ? host : "");
+    if (name.failed)
+        return dv_error_set(err, DAVIT_EINVAL, "the name of the host is too long");
     if (host && dv_v1_host_size(dv_buf_text(&name)) == 0) /* which would be Docker Hub's */
         return dv_error_set(err, DAVIT_EINVAL,
                             "%.300s is no host: one has a dot or a port, or is localhost; of any other give "
@@ -117,6 +122,8 @@ static int check_target(const migration *m, davit_error **err)
     DV_AUTO(dv_place) place = DV_PLACE_INIT;
     char last = *m->target ? m->target[strlen(m->target) - 1] : '\0';
     dv_buf_printf(&text, "%s%sx", m->target, last == '/' || last == ':' ? "" : "/");
+    if (text.failed)
+        return dv_error_set(err, DAVIT_EINVAL, "the name of the target is too long");
     int r = dv_place_parse(dv_buf_text(&text), DV_PLACE_REGISTRY, &place, err);
     if (r < 0)
         return r;
@@ -204,7 +211,7 @@ static int place_of(const migration *m, const char *repository, dv_place *out, d
     return 0;
 }
 
-/* The pieces of one repository. */
+/* Pieces of one repository. */
 typedef struct look {
     dv_work work;
     dv_node done;
@@ -217,13 +224,14 @@ typedef struct look {
 static void look_at_one(const look *l, dv_target *target, piece *p)
 {
     DV_AUTO(dv_v1_converted) image = DV_V1_CONVERTED_INIT;
-    davit_digest has;
     if (p->err || dv_v1_convert(dv_v1_reader_store(l->m->reader), dv_v1_wanted_registry(p->wanted),
                                 p->tag->id, &image, NULL) < 0)
         return;
     p->config = image.config_descriptor.digest;
-    p->there = target->ops->resolve(target, p->tag->name, &has, NULL) == 1 &&
-               davit_digest_equal(&has, &image.manifest_descriptor.digest);
+    int r = target->ops->resolve(target, p->tag->name, &p->old.digest, NULL);
+    p->asked = r >= 0;
+    p->old.there = r > 0;
+    p->there = p->old.there && davit_digest_equal(&p->old.digest, &image.manifest_descriptor.digest);
 }
 
 /* Threads: worker. What fails here is seen again, and told, where it is copied. */
@@ -250,12 +258,12 @@ static size_t repository_size(const piece *pieces, size_t count)
 
 static int look_at_all(const migration *m, piece *pieces, size_t count, davit_error **err)
 {
-    look looks[REPOSITORIES_AT_ONCE];
+    look looks[REPOSITORIES_AT_ONCE + TAGS_AT_ONCE / LOOK_SIZE];
     size_t n = 0;
     dv_queue *ended = dv_queue_new();
     dv_workpool *pool = ended ? dv_workpool_new(LOOKS_AT_ONCE) : NULL;
     for (size_t i = 0; pool && i < count; n++) {
-        size_t size = repository_size(&pieces[i], count - i);
+        size_t left = count - i, size = repository_size(&pieces[i], left < LOOK_SIZE ? left : LOOK_SIZE);
         looks[n] = (look){.work.run = look_at, .m = m, .ended = ended, .pieces = &pieces[i], .count = size};
         dv_workpool_submit(pool, &looks[n].work);
         i += size;
@@ -315,12 +323,9 @@ static int copy_tags(migration *m, dv_copy *c, piece *pieces, size_t count, davi
     for (size_t i = 0; i < count; i++) {
         piece *p = &pieces[i];
         DV_AUTOPTR(davit_error) why = NULL;
-        if (p->there)
+        if (p->there || p->err)
             continue;
-        if (p->err) {
-            fail(m, p->wanted->name, p->tag->name, DV_STEAL(p->err));
-            continue;
-        }
+        c->old = p->asked ? &p->old : NULL;
         int r = dv_copy_name(c, p->tag->name, p->tag->name, /* alone= */ false, &why);
         if (is_ours(r))
             return dv_error_move(err, &why, r);
@@ -338,11 +343,14 @@ static int copy_repository(migration *m, piece *pieces, size_t count, davit_erro
     davit_copy_options options = DAVIT_COPY_OPTIONS_INIT;
     DV_AUTO(dv_copy) c = {.client = m->client, .options = &options, .known = dv_v1_reader_store(m->reader)};
     DV_AUTOPTR(davit_error) why = NULL;
-    size_t left = 0;
-    for (size_t i = 0; i < count; i++)
-        left += !pieces[i].there;
-    m->result.there_count += count - left;
-    if (left == 0)
+    bool any = false;
+    for (size_t i = 0; i < count; i++) {
+        m->result.there_count += pieces[i].there;
+        if (pieces[i].err)
+            fail(m, pieces[i].wanted->name, pieces[i].tag->name, dv_error_copy(pieces[i].err));
+        any = any || !(pieces[i].there || pieces[i].err);
+    }
+    if (!any)
         return 0;
     options.progress = m->options->progress;
     options.user_data = m->options->user_data;

@@ -312,7 +312,9 @@ int dv_v1_ask(davit_v1_client *c, const dv_v1_call *call, dv_response *out, davi
     DV_AUTO(dv_headers) headers = DV_HEADERS_INIT;
     int r = dv_url_resolve(&c->base, call->path, &url, err);
     if (r < 0)
-        return dv_error_set(err, DAVIT_EINVAL, "'%.300s' cannot be the path of a request", call->path);
+        return r == DAVIT_ENOMEM
+                   ? r
+                   : dv_error_set(err, DAVIT_EINVAL, "'%.300s' cannot be the path of a request", call->path);
     r = dv_v1_auth_apply(call->auth, &url, &to, &authorization, err);
     if (r == 0)
         r = build_headers(c, call, &to, &authorization, &headers, err);

@@ -194,6 +194,12 @@ def test_a_private_repository_is_migrated_as_its_user(davit, old, index, new):
     assert listed(new, "old/app7") == [f"v{t}" for t in range(TAGS)]
 
 
+def test_a_tag_of_the_target_is_asked_for_once(davit, alone, new):
+    davit("v1", "migrate", "--all", alone.host, new.host)
+    asked = [a.path for a in new.since(0) if a.method == "HEAD" and "/manifests/" in a.path and "sha256" not in a.path]
+    assert sorted(asked) == ["/v2/old/app/manifests/1.0", "/v2/old/app/manifests/latest", "/v2/old/base/manifests/1"]
+
+
 # ---- which, and where to -------------------------------------------------------------------------------------
 
 
