@@ -7,6 +7,7 @@
 #ifndef DAVIT_ARTIFACT_H
 #define DAVIT_ARTIFACT_H
 
+#include <davit/progress.h>
 #include <davit/registry.h>
 
 DAVIT_BEGIN_DECLS
@@ -29,6 +30,8 @@ typedef struct davit_artifact_options {
     size_t annotation_count;
     const davit_platform
         *platform; /**< attaching to an index: to the manifest of this platform; NULL: to the index */
+    davit_progress_fn progress; /**< of the blobs, several at once; NULL: no events */
+    void *user_data;
 } davit_artifact_options;
 
 #define DAVIT_ARTIFACT_OPTIONS_INIT    \
@@ -40,7 +43,8 @@ typedef struct davit_artifact_options {
  * Push files as one artifact: an OCI manifest with an empty config and a layer for each file.
  *
  * A layer's title is the file's path as given when that leads down from the working directory, else its last component. The same files give the
- * same digest: nothing of the time or the machine goes in. Blobs that the repository has are not sent.
+ * same digest: nothing of the time or the machine goes in. Blobs that the repository has are not sent, and the others several at once; a large one
+ * that was cut short is gone on with the next time, where the client has a store to remember it.
  *
  * @param ref         borrowed; a tag, name-only means :latest
  * @param options     at least one file or annotation

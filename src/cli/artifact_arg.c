@@ -94,9 +94,13 @@ int dv_artifact_command_read(dv_cli *cli, char *const *arguments, size_t count, 
     if (r == 0)
         r = dv_artifact_args_parse(arguments + 1, count - 1, annotations, out, err);
     if (r == 0)
-        r = dv_registry_client(cli, err);
+        r = dv_cli_view(cli, err);
+    if (r == 0)
+        r = dv_registry_upload_client(cli, err);
     if (r < 0)
         return r;
+    out_options->progress = dv_progress_view_event;
+    out_options->user_data = cli->view;
     out_options->files = out->files;
     out_options->file_count = out->file_count;
     out_options->annotations = out->annotations;

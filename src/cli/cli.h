@@ -77,6 +77,8 @@ int dv_cli_store(dv_cli *cli, davit_error **err);
 int dv_cli_store_writable(dv_cli *cli, davit_error **err);
 /* Make cli->view; before the client. */
 int dv_cli_view(dv_cli *cli, davit_error **err);
+/* What was shown came to its end with r, which it gives back; err says why. */
+int dv_cli_view_end(dv_cli *cli, int r, davit_error **err);
 /* The library's messages, for davit_log_set(); user_data is the dv_cli. Threads: any. */
 void dv_cli_log(davit_log_level level, const char *line, void *user_data);
 /* Release everything. */

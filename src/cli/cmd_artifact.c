@@ -29,7 +29,7 @@ static int push(dv_cli *cli, const values *v, char **arguments, size_t count, da
     options.artifact_type = v->type;
     int r = dv_artifact_command_read(cli, arguments, count, &v->annotations, &ref, &args, &options, err);
     if (r == 0)
-        r = davit_artifact_push(cli->client, ref, &options, &digest, err);
+        r = dv_cli_view_end(cli, davit_artifact_push(cli->client, ref, &options, &digest, err), err);
     return r < 0 ? dv_cli_name_error(err, r, arguments[0]) : dv_print_digest(cli, &digest);
 }
 

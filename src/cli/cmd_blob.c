@@ -163,7 +163,7 @@ static int put(dv_cli *cli, const char *file, const char *name, davit_error **er
     if (r == 0)
         r = dv_input_file_open(file, &fd, err);
     if (r == 0)
-        r = dv_registry_client(cli, err);
+        r = dv_registry_upload_client(cli, err);
     if (r == 0)
         r = davit_registry_put_blob(cli->client, ref, fd, pinned ? &expected : NULL, &digest, NULL, err);
     return r < 0 ? dv_cli_name_error(err, r, name) : dv_print_digest(cli, &digest);

@@ -29,3 +29,13 @@ int dv_cli_view(dv_cli *cli, davit_error **err)
     cli->view = dv_progress_view_new(&options);
     return cli->view ? 0 : dv_error_oom(err);
 }
+
+int dv_cli_view_end(dv_cli *cli, int r, davit_error **err)
+{
+    if (!cli->view)
+        return r;
+    dv_progress_view_settle(cli->view);
+    if (r < 0 && err)
+        dv_progress_view_error(cli->view, davit_error_message(*err));
+    return r;
+}

@@ -26,6 +26,13 @@ int dv_registry_client(dv_cli *cli, davit_error **err)
     return dv_cli_client(cli, /* with_store= */ false, /* flags= */ 0, err);
 }
 
+int dv_registry_upload_client(dv_cli *cli, davit_error **err)
+{
+    const char *unused;
+    return dv_cli_client(cli, /* with_store= */ dv_cli_store_dir(cli, &unused, NULL) == 0, /* flags= */ 0,
+                         err);
+}
+
 int dv_print_digest(dv_cli *cli, const davit_digest *digest)
 {
     return dv_output_printf(&cli->out, "%s\n", digest->text);

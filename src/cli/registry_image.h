@@ -14,6 +14,9 @@ int dv_registry_image_pinned(dv_cli *cli, const char *text, davit_reference **ou
 /* cli->client for a registry, without a store. */
 int dv_registry_client(dv_cli *cli, davit_error **err);
 
+/* The same, with one to remember in what was sent of a large blob, where there is one. */
+int dv_registry_upload_client(dv_cli *cli, davit_error **err);
+
 /* The digest alone on a line of standard output, for scripts. */
 int dv_print_digest(dv_cli *cli, const davit_digest *digest);
 

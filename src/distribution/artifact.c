@@ -1,16 +1,16 @@
 /*
- * distribution/artifact.c - davit_artifact_push() and davit_artifact_attach(): files, then the empty config, then the manifest, which is what
- * makes them visible. Spec: OCI image-spec 1.1, artifacts; registry-v2.md 6, 8.
+ * distribution/artifact.c - davit_artifact_push() and davit_artifact_attach(): files and the empty config, several at once, then the manifest, which is
+ * what makes them visible. Spec: OCI image-spec 1.1, artifacts; registry-v2.md 6, 8.
  */
 #include "davit/artifact.h"
 
 #include "distribution/blob_upload.h"
 #include "distribution/document.h"
+#include "distribution/file_uploads.h"
 #include "distribution/registry_write.h"
 #include "oci/artifact_manifest.h"
 #include "oci/artifact_title.h"
 #include "oci/manifest.h"
-#include "registry/upload_bytes.h"
 #include "util/file.h"
 #include "util/str.h"
 
@@ -105,27 +105,17 @@ static int open_files(const davit_artifact_options *o, local_files *f, davit_err
 
 /* --- sending ------------------------------------------------------------------------------------------------------------ */
 
-static int send_empty(dv_registry *reg, bool again, davit_error **err)
-{
-    davit_digest digest;
-    int r = davit_digest_parse(DV_EMPTY_DIGEST, &digest, err);
-    if (r < 0)
-        return r;
-    return again ? dv_v2_upload_bytes(reg, &digest, DV_EMPTY_JSON, strlen(DV_EMPTY_JSON), err)
-                 : dv_registry_ensure_blob(reg, &digest, DV_EMPTY_JSON, strlen(DV_EMPTY_JSON), err);
-}
-
-/* again: whatever the registry says that it has. */
-static int send_blobs(dv_registry *reg, const local_files *f, bool again, davit_error **err)
+/* The files and the empty config. */
+static int list_uploads(const local_files *f, dv_file_upload *out, davit_error **err)
 {
     for (size_t i = 0; i < f->count; i++) {
         const davit_descriptor *d = &f->layers[i].descriptor;
-        int r =
-            dv_blob_upload_file(reg, f->items[i].fd, &d->digest, d->size, /* unless_there= */ !again, err);
-        if (r < 0)
-            return dv_error_wrap(err, r, "%s", f->items[i].path);
+        out[i] = (dv_file_upload){
+            .name = f->items[i].path, .fd = f->items[i].fd, .digest = d->digest, .size = d->size};
     }
-    return send_empty(reg, again, err);
+    dv_file_upload *empty = &out[f->count];
+    *empty = (dv_file_upload){.fd = -1, .bytes = DV_EMPTY_JSON, .size = strlen(DV_EMPTY_JSON)};
+    return davit_digest_parse(DV_EMPTY_DIGEST, &empty->digest, err);
 }
 
 static bool misses_a_blob(const davit_error *why)
@@ -139,22 +129,23 @@ static bool misses_a_blob(const davit_error *why)
  * Blobs, then the manifest. Docker's registry 2 may say that it has a blob, and a moment later that it has not, when others push the same
  * one (the empty one, mostly): then all go again, once.
  */
-static int send_all(dv_registry *reg, const local_files *f, const davit_manifest *m, const char *name,
+static int send_all(const dv_file_uploads *blobs, const davit_manifest *m, const char *name,
                     davit_digest *out_digest, davit_error **err)
 {
     size_t size;
     const void *bytes = davit_manifest_bytes(m, &size);
+    const char *type = davit_manifest_media_type(m);
     DV_AUTOPTR(davit_error) why = NULL;
-    int r = send_blobs(reg, f, /* again= */ false, err);
+    int r = dv_file_uploads_run(blobs, err);
     if (r < 0)
         return r;
-    r = dv_registry_put_document(reg, name, m, bytes, size, davit_manifest_media_type(m), out_digest, &why);
+    r = dv_registry_put_document(blobs->registry, name, m, bytes, size, type, out_digest, &why);
     if (r == 0 || !misses_a_blob(why))
         return dv_error_move(err, &why, r);
-    r = send_blobs(reg, f, /* again= */ true, err);
-    return r < 0 ? r
-                 : dv_registry_put_document(reg, name, m, bytes, size, davit_manifest_media_type(m),
-                                            out_digest, err);
+    dv_file_uploads again = *blobs;
+    again.anew = true;
+    r = dv_file_uploads_run(&again, err);
+    return r < 0 ? r : dv_registry_put_document(blobs->registry, name, m, bytes, size, type, out_digest, err);
 }
 
 static int check_options(const davit_artifact_options *o, davit_error **err)
@@ -169,8 +160,9 @@ static int check_options(const davit_artifact_options *o, davit_error **err)
 }
 
 /* name: where the manifest goes; NULL: to its digest. */
-static int push(dv_registry *reg, const davit_artifact_options *o, const davit_descriptor *subject,
-                const char *name, davit_digest *out_digest, davit_error **err)
+static int push(dv_registry *reg, const davit_reference *ref, const davit_artifact_options *o,
+                const davit_descriptor *subject, const char *name, davit_digest *out_digest,
+                davit_error **err)
 {
     DV_AUTO(local_files) files = {.count = 0};
     DV_AUTOPTR(davit_manifest) m = NULL;
@@ -184,8 +176,18 @@ static int push(dv_registry *reg, const davit_artifact_options *o, const davit_d
                            .annotations = o->annotations,
                            .annotation_count = o->annotation_count},
             &m, err);
+    if (r < 0)
+        return r;
+    DV_AUTOFREE dv_file_upload *uploads = dv_new_array(dv_file_upload, files.count + 1);
+    r = uploads ? list_uploads(&files, uploads, err) : dv_error_oom(err);
     return r < 0 ? r
-                 : send_all(reg, &files, m, name ? name : davit_manifest_digest(m)->text, out_digest, err);
+                 : send_all(&(dv_file_uploads){.registry = reg,
+                                               .repository = davit_reference_name(ref),
+                                               .files = uploads,
+                                               .count = files.count + 1,
+                                               .progress = o->progress,
+                                               .user_data = o->user_data},
+                            m, name ? name : davit_manifest_digest(m)->text, out_digest, err);
 }
 
 int davit_artifact_push(davit_client *client, const davit_reference *ref,
@@ -199,7 +201,7 @@ int davit_artifact_push(davit_client *client, const davit_reference *ref,
         return dv_error_set(err, DAVIT_EINVAL, "%s: an artifact is pushed to a tag",
                             davit_reference_familiar(ref));
     r = dv_registry_open_itself(client, ref, "pull,push", &reg, err);
-    return r < 0 ? r : push(reg, options, /* subject= */ NULL, dv_document_name(ref), out_digest, err);
+    return r < 0 ? r : push(reg, ref, options, /* subject= */ NULL, dv_document_name(ref), out_digest, err);
 }
 
 /* As a descriptor with the digest that the reference has, which need not be a sha256. */
@@ -241,5 +243,5 @@ int davit_artifact_attach(davit_client *client, const davit_reference *ref,
         r = dv_registry_open_itself(client, ref, "pull,push", &reg, err);
     if (r == 0)
         r = find_subject(reg, ref, options->platform, &storage, &subject, err);
-    return r < 0 ? r : push(reg, options, &subject, /* name= */ NULL, out_digest, err);
+    return r < 0 ? r : push(reg, ref, options, &subject, /* name= */ NULL, out_digest, err);
 }

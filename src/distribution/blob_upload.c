@@ -1,10 +1,9 @@
 /*
- * distribution/blob_upload.c - see blob_upload.h. The loop sends; a worker waits for a pipe, never longer than a moment, so that an upload that
+ * distribution/blob_upload.c - see blob_upload.h. The loop sends; a worker waits for the pipe, never longer than a moment, so that an upload that
  * ends early is not held up by whoever writes into it.
  */
 #include "distribution/blob_upload.h"
 
-#include "net/file_body.h"
 #include "registry/upload_bytes.h"
 #include "registry/v2_blob.h"
 #include "registry/v2_upload.h"
@@ -13,7 +12,6 @@
 #include "util/queue.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <string.h>
@@ -126,12 +124,8 @@ typedef struct upload {
     dv_node done;
     dv_queue *queue;
     dv_registry *registry;
-    const davit_digest *digest; /* NULL: the pipe's end tells */
     const davit_digest *expected;
-    dv_body *body;
-    dv_file_body *file; /* what body is, or NULL */
-    fd_body *pipe;      /* the same */
-    dv_task release;
+    fd_body *pipe;
     dv_upload *upload;
     davit_digest learnt;
     uint64_t size;
@@ -165,9 +159,9 @@ static void on_done(void *user, int r, uint64_t size, davit_error *err)
     u->result = r;
     u->size = size;
     u->err = err;
-    if (u->pipe && u->pipe->fetching)
+    if (u->pipe->fetching)
         u->pipe->closed = true; /* the worker's return ends it */
-    else if (u->pipe)
+    else
         dv_queue_push(u->queue, &u->pipe->idle);
     dv_queue_push(u->queue, &u->done);
 }
@@ -180,8 +174,7 @@ static void run_start(dv_task *task)
     davit_error *err = NULL;
     int r = dv_upload_start(
         u->registry,
-        &(dv_upload_spec){
-            .digest = u->digest, .size = u->body->size, .body = u->body, .handler = &handler, .user = u},
+        &(dv_upload_spec){.size = DAVIT_SIZE_UNKNOWN, .body = &u->pipe->body, .handler = &handler, .user = u},
         &u->upload, &err);
     if (r < 0)
         on_done(u, r, 0, err);
@@ -198,17 +191,10 @@ static void run_cancel(dv_task *task)
     on_done(u, r, 0, err);
 }
 
-/* A worker may be reading the file still: the loop is where that is known. */
-static void run_release(dv_task *task)
-{
-    upload *u = (upload *)((char *)task - offsetof(upload, release));
-    dv_file_body_free(u->file);
-}
-
 /* Until the upload has ended, and the worker is back with the pipe. */
 static void wait_for_end(upload *u, davit_client *client)
 {
-    unsigned left = u->pipe ? 2 : 1;
+    unsigned left = 2;
     bool cancelling = false;
     while (left > 0) {
         if (dv_queue_pop(u->queue, cancelling ? -1 : 100))
@@ -251,29 +237,6 @@ static int has_blob(dv_registry *reg, const davit_digest *digest, uint64_t size,
                             "the registry has blob %s with %" PRIu64 " bytes in place of %" PRIu64,
                             digest->text, there, size);
     return 1;
-}
-
-int dv_blob_upload_file(dv_registry *reg, int fd, const davit_digest *digest, uint64_t size,
-                        bool unless_there, davit_error **err)
-{
-    davit_client *client = reg->client;
-    upload u = {.registry = reg, .digest = digest, .release.run = run_release};
-    int r = unless_there ? has_blob(reg, digest, size, err) : 0;
-    if (r != 0)
-        return r < 0 ? r : 0;
-    int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    if (own < 0)
-        return dv_error_file(err, errno, "cannot send blob %s", digest->text);
-    r = dv_file_body_new(client->loop, client->pool, own, 0, size, &u.file, err);
-    if (r < 0)
-        return r;
-    u.queue = dv_queue_new();
-    u.body = dv_file_body_body(u.file);
-    r = u.queue ? run_upload(&u, err) : dv_error_oom(err);
-    dv_loop_post_again(client->loop, &u.release);
-    dv_loop_barrier(client->loop);
-    dv_queue_free(u.queue);
-    return r < 0 ? dv_error_wrap(err, r, "blob %s", digest->text) : 0;
 }
 
 /* The beginning of a pipe, by the calling thread. *out_ended: that was all of it. */
@@ -340,7 +303,7 @@ int dv_blob_upload_stream(dv_registry *reg, int fd, const davit_digest *expected
                  .work.run = fd_fetch,
                  .done.run = fd_fetched,
                  .queue = queue};
-    upload u = {.registry = reg, .expected = expected, .body = &p.body, .pipe = &p, .queue = queue};
+    upload u = {.registry = reg, .expected = expected, .pipe = &p, .queue = queue};
     if (hash && queue) {
         dv_hash_update(hash, piece, ahead);
         r = run_upload(&u, err);

@@ -1,5 +1,5 @@
 /*
- * distribution/blob_upload.h - one blob out of a file or a pipe to a registry, for a caller who waits.
+ * distribution/blob_upload.h - one blob out of a pipe to a registry, for a caller who waits; files are file_uploads.h's.
  *
  * Threads: a caller's; block.
  */
@@ -12,10 +12,6 @@
 /* sha256 and length of a regular file. */
 int dv_file_digest(int fd, const char *what, davit_digest_algorithm algorithm, davit_digest *out,
                    uint64_t *out_size, davit_error **err);
-
-/* The first size bytes of a regular file, whose digest is known; unless_there: not when the registry has them. fd is borrowed. */
-int dv_blob_upload_file(dv_registry *reg, int fd, const davit_digest *digest, uint64_t size,
-                        bool unless_there, davit_error **err);
 
 /*
  * Whatever fd gives until its end, sent as it comes; 4 MiB are read first, and if that is all it goes as a whole, unless the registry has

@@ -5,16 +5,14 @@
 #include "distribution/copy_private.h"
 
 #include "distribution/registry_body.h"
+#include "distribution/upload_journal.h"
 #include "distribution/xfer_upload.h"
 #include "net/file_body.h"
 #include "oci/reference.h"
 #include "registry/client.h"
 #include "registry/upload_plan.h"
-#include "store/store.h"
-#include "util/log.h"
 #include "util/str.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -239,30 +237,6 @@ static bool has_large(const dv_copy_plan *plan)
     return false;
 }
 
-/*
- * The client's store remembers which uploads were begun, where there is one that can be written: nobody needs one to copy between
- * registries, and none is made for it.
- */
-static void open_journal(dv_copy *c)
-{
-    const char *dir = c->client->store_dir;
-    DV_AUTOPTR(davit_error) why = NULL;
-    DV_AUTOPTR(dv_store) store = NULL;
-    struct dv_db *db;
-    if (c->journal_asked || !dir || c->client->flags & DAVIT_CLIENT_STORE_READ_ONLY)
-        return;
-    c->journal_asked = true;
-    int r = dv_store_open(dir, /* flags= */ 0, &store, &why);
-    if (r == 0 && faccessat(dv_store_dirfd(store), ".", W_OK, AT_EACCESS) < 0)
-        return;
-    if (r == 0)
-        r = dv_store_db(store, &db, &why);
-    if (r == 0)
-        c->journal = DV_STEAL(store);
-    else if (r != DAVIT_ENOTFOUND)
-        dv_log(DAVIT_LOG_INFO, "uploads are not journalled: %s", davit_error_message(why));
-}
-
 int dv_copy_uploads(dv_copy *c, const dv_copy_plan *plan, bool anew, davit_error **err)
 {
     DV_AUTO(uploading) u = {.copy = c};
@@ -274,8 +248,10 @@ int dv_copy_uploads(dv_copy *c, const dv_copy_plan *plan, bool anew, davit_error
     u.feeds = dv_new_array(feed, plan->blob_count);
     if (!u.events || !u.watches || !u.feeds)
         return dv_error_oom(err);
-    if (has_large(plan))
-        open_journal(c);
+    if (has_large(plan) && !c->journal_asked) {
+        c->journal_asked = true;
+        c->journal = dv_upload_journal_open(c->client);
+    }
     for (size_t i = 0; i < plan->blob_count; i++)
         watch_blob(&u, &plan->blobs[i], anew);
     int r = dv_uploads_get(c->client, &manager, err);

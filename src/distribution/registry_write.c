@@ -11,9 +11,9 @@
 #include "distribution/blob_upload.h"
 #include "distribution/document.h"
 #include "distribution/fallback.h"
+#include "distribution/file_uploads.h"
 #include "oci/manifest.h"
 #include "oci/media_type.h"
-#include "registry/upload_bytes.h"
 #include "registry/v2_blob.h"
 #include "registry/v2_referrer.h"
 #include "registry/v2_tag.h"
@@ -320,6 +320,14 @@ int davit_registry_stat_blob(davit_client *client, const davit_reference *ref, c
     return r < 0 ? r : dv_v2_blob_head(reg, digest, out_size, err);
 }
 
+static int send_file(dv_registry *reg, const char *repository, int fd, const davit_digest *digest,
+                     uint64_t size, davit_error **err)
+{
+    const dv_file_upload file = {.fd = fd, .digest = *digest, .size = size};
+    return dv_file_uploads_run(
+        &(dv_file_uploads){.registry = reg, .repository = repository, .files = &file, .count = 1}, err);
+}
+
 int davit_registry_put_blob(davit_client *client, const davit_reference *ref, int fd,
                             const davit_digest *expected, davit_digest *out_digest, uint64_t *out_size,
                             davit_error **err)
@@ -341,7 +349,7 @@ int davit_registry_put_blob(davit_client *client, const davit_reference *ref, in
     if (r == 0)
         r = dv_registry_open_itself(client, ref, "pull,push", &reg, err);
     if (r == 0)
-        r = regular ? dv_blob_upload_file(reg, fd, &digest, size, /* unless_there= */ true, err)
+        r = regular ? send_file(reg, davit_reference_name(ref), fd, &digest, size, err)
                     : dv_blob_upload_stream(reg, fd, expected, &digest, &size, err);
     if (r < 0)
         return r;
@@ -357,15 +365,4 @@ int davit_registry_delete_blob(davit_client *client, const davit_reference *ref,
     DV_AUTOPTR(dv_registry) reg = NULL;
     int r = dv_registry_open_itself(client, ref, /* actions= */ NULL, &reg, err);
     return r < 0 ? r : dv_v2_blob_delete(reg, digest, err);
-}
-
-int dv_registry_ensure_blob(dv_registry *reg, const davit_digest *digest, const void *bytes, size_t size,
-                            davit_error **err)
-{
-    DV_AUTOPTR(davit_error) why = NULL;
-    uint64_t there;
-    int r = dv_v2_blob_head(reg, digest, &there, &why);
-    if (r == DAVIT_ENOTFOUND)
-        return dv_v2_upload_bytes(reg, digest, bytes, size, err);
-    return dv_error_move(err, &why, r);
 }

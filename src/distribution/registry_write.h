@@ -20,10 +20,6 @@ int dv_registry_open_itself(davit_client *c, const davit_reference *ref, const c
 int dv_registry_read_document(dv_registry *reg, const davit_reference *ref, davit_manifest **out,
                               davit_error **err);
 
-/* A blob from memory, unless it is there. */
-int dv_registry_ensure_blob(dv_registry *reg, const davit_digest *digest, const void *bytes, size_t size,
-                            davit_error **err);
-
 /*
  * A document goes to a tag or a digest. One that refers to another manifest is put into the list of referrers where the registry does not do
  * that itself. m is what the bytes are, NULL for a type that we do not know.
