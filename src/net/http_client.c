@@ -256,7 +256,7 @@ static int on_prerequest(void *user, char *remote, char *local, int remote_port,
     bool body = x->source || x->body_size > 0;
     x->tls_shown = dv_tls_session_shown(x->tls_session, x->easy);
     x->taken = 0;
-    x->socket = body ? dv_socket_set_find(&x->client->sockets, local, local_port) : -1;
+    x->socket = body ? dv_socket_set_find(&x->client->sockets, local, local_port, remote, remote_port) : -1;
     x->all_read = !x->source;
     enter(x, x->source || (body && is_measured(x)) ? STATE_SENDING : STATE_WAITING);
     if (x->handler->on_connected)

@@ -30,30 +30,35 @@ void dv_socket_set_add(dv_socket_set *s, int fd)
     grown[s->count++] = fd;
 }
 
-static bool is_bound_to(int fd, const char *address, int port)
+/* Whether an end of a socket, as getsockname() or getpeername() told it, is this. */
+static bool is_at(const struct sockaddr_storage *end, const char *address, int port)
 {
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } at;
     char text[INET6_ADDRSTRLEN];
-    socklen_t size = sizeof(at);
-    memset(&at, 0, sizeof(at));
-    if (getsockname(fd, &at.any, &size) < 0)
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)end;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)end;
+    bool is_v6 = end->ss_family == AF_INET6;
+    if (!is_v6 && end->ss_family != AF_INET)
         return false;
-    bool v6 = at.any.sa_family == AF_INET6;
-    if (!v6 && at.any.sa_family != AF_INET)
-        return false;
-    const void *number = v6 ? (const void *)&at.v6.sin6_addr : &at.v4.sin_addr;
-    return ntohs(v6 ? at.v6.sin6_port : at.v4.sin_port) == port &&
-           inet_ntop(at.any.sa_family, number, text, sizeof(text)) && strcmp(text, address) == 0;
+    const void *number = is_v6 ? (const void *)&v6->sin6_addr : &v4->sin_addr;
+    return ntohs(is_v6 ? v6->sin6_port : v4->sin_port) == port &&
+           inet_ntop(end->ss_family, number, text, sizeof(text)) && strcmp(text, address) == 0;
 }
 
-int dv_socket_set_find(const dv_socket_set *s, const char *address, int port)
+static bool is_of(int fd, const char *local, int local_port, const char *remote, int remote_port)
+{
+    struct sockaddr_storage at;
+    socklen_t size = sizeof(at);
+    if (getsockname(fd, (struct sockaddr *)&at, &size) < 0 || !is_at(&at, local, local_port))
+        return false;
+    size = sizeof(at);
+    return getpeername(fd, (struct sockaddr *)&at, &size) == 0 && is_at(&at, remote, remote_port);
+}
+
+int dv_socket_set_find(const dv_socket_set *s, const char *local, int local_port, const char *remote,
+                       int remote_port)
 {
     for (size_t i = 0; i < s->count; i++)
-        if (is_bound_to(s->fds[i], address, port))
+        if (is_of(s->fds[i], local, local_port, remote, remote_port))
             return s->fds[i];
     return -1;
 }

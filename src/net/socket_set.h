@@ -1,8 +1,9 @@
 /*
- * net/socket_set.h - the sockets that were opened for libcurl, which does not say over which of them a request goes out: found again by their
- * own address, and asked what the kernel still holds of what was sent.
+ * net/socket_set.h - the sockets that were opened for libcurl, which does not say over which of them a request goes out (CURLINFO_ACTIVESOCKET
+ * is -1 until the transfer is over): found again by the addresses of both ends, and asked what the kernel still holds of what was sent.
  *
- * A socket that was closed need not be taken out: its number is found no more, or by the address of its successor.
+ * Both: Linux gives a local port to several connections when their peers differ. A socket that was closed need not be taken out: its number is
+ * found no more, or by the addresses of its successor.
  *
  * Threads: loop.
  */
@@ -23,8 +24,9 @@ void dv_socket_set_clear(dv_socket_set *s);
 DV_DEFINE_AUTO(dv_socket_set, dv_socket_set_clear)
 /* Without memory for it, it is not found. */
 void dv_socket_set_add(dv_socket_set *s, int fd);
-/* The one that is bound to this address, "192.0.2.1" or "2001:db8::1", and port; -1: not known. */
-int dv_socket_set_find(const dv_socket_set *s, const char *address, int port);
+/* The one that is connected from and to these addresses, "192.0.2.1" or "2001:db8::1", and ports; -1: not known. */
+int dv_socket_set_find(const dv_socket_set *s, const char *local, int local_port, const char *remote,
+                       int remote_port);
 
 /* Bytes that were written to a socket and that the peer has not acknowledged; negative: it cannot be told. */
 int64_t dv_socket_held(int fd);

@@ -33,7 +33,34 @@ static int listener_open(int family, const char *address, int *out_port)
     return fd;
 }
 
-static void socket_set__finds_by_address_and_port(void **state)
+/* From a port that several may share, as the kernel lets connections do whose peers differ. */
+static int connected(int family, const char *address, int from, int to)
+{
+    struct sockaddr_storage at = {.ss_family = (sa_family_t)family};
+    struct sockaddr_in *v4 = (struct sockaddr_in *)&at;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&at;
+    socklen_t size = family == AF_INET ? sizeof(*v4) : sizeof(*v6);
+    in_port_t *port = family == AF_INET ? &v4->sin_port : &v6->sin6_port;
+    inet_pton(family, address, family == AF_INET ? (void *)&v4->sin_addr : &v6->sin6_addr);
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)), 0);
+    *port = htons((uint16_t)from);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, size), 0);
+    *port = htons((uint16_t)to);
+    assert_int_equal(connect(fd, (struct sockaddr *)&at, size), 0);
+    return fd;
+}
+
+static int local_port(int fd)
+{
+    struct sockaddr_storage at;
+    socklen_t size = sizeof(at);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &size), 0);
+    return ntohs(at.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&at)->sin6_port
+                                          : ((struct sockaddr_in *)&at)->sin_port);
+}
+
+static void socket_set__finds_by_both_ends(void **state)
 {
     static const struct {
         int family;
@@ -41,25 +68,31 @@ static void socket_set__finds_by_address_and_port(void **state)
     } rows[] = {{AF_INET, "127.0.0.1", "127.0.0.2"}, {AF_INET6, "::1", "::2"}};
     for (size_t i = 0; i < DV_COUNT(rows); i++) {
         DV_AUTO(dv_socket_set) set = {.fds = NULL};
+        const char *address = rows[i].address, *other = rows[i].other;
         int ports[3], fds[3];
+        DV_AUTOCLOSE first = listener_open(rows[i].family, address, &ports[0]);
+        DV_AUTOCLOSE second = first < 0 ? -1 : listener_open(rows[i].family, address, &ports[1]);
+        if (second < 0)
+            continue; /* no IPv6 here */
+        fds[0] = connected(rows[i].family, address, 0, ports[0]);
+        int from = local_port(fds[0]);
+        fds[1] = connected(rows[i].family, address, from, ports[1]);
+        fds[2] = connected(rows[i].family, address, 0, ports[1]);
         for (size_t k = 0; k < 3; k++) {
-            fds[k] = listener_open(rows[i].family, rows[i].address, &ports[k]);
-            if (fds[k] < 0)
-                goto next; /* no IPv6 here */
             dv_socket_set_add(&set, fds[k]);
             dv_socket_set_add(&set, fds[k]);
         }
         assert_int_equal(set.count, 3);
-        for (size_t k = 0; k < 3; k++) {
-            assert_int_equal(dv_socket_set_find(&set, rows[i].address, ports[k]), fds[k]);
-            assert_int_equal(dv_socket_set_find(&set, rows[i].other, ports[k]), -1);
-        }
+        assert_int_equal(dv_socket_set_find(&set, address, from, address, ports[0]), fds[0]);
+        assert_int_equal(dv_socket_set_find(&set, address, from, address, ports[1]), fds[1]);
+        assert_int_equal(dv_socket_set_find(&set, address, local_port(fds[2]), address, ports[1]), fds[2]);
+        assert_int_equal(dv_socket_set_find(&set, other, from, address, ports[0]), -1);
+        assert_int_equal(dv_socket_set_find(&set, address, from, other, ports[0]), -1);
         close(fds[1]);
-        assert_int_equal(dv_socket_set_find(&set, rows[i].address, ports[1]), -1);
-        assert_int_equal(dv_socket_set_find(&set, rows[i].address, ports[2]), fds[2]);
+        assert_int_equal(dv_socket_set_find(&set, address, from, address, ports[1]), -1);
+        assert_int_equal(dv_socket_set_find(&set, address, from, address, ports[0]), fds[0]);
         close(fds[0]);
         close(fds[2]);
-next:;
     }
 }
 
@@ -87,7 +120,7 @@ static void socket_held__what_the_peer_has_not_taken(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(socket_set__finds_by_address_and_port),
+        cmocka_unit_test(socket_set__finds_by_both_ends),
         cmocka_unit_test(socket_held__what_the_peer_has_not_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
