@@ -470,7 +470,7 @@ typedef struct davit_v1_repository davit_v1_repository;
 /**
  * Find a repository's registry, and get a token for it where there is an index.
  *
- * A host that says of itself that it stands alone is asked directly; any other is an index.
+ * A host that says of itself that it does not stand alone is an index; any other is asked directly.
  *
  * @param name     as in davit_v1_client_find()
  * @param access   what is going to be done

@@ -428,8 +428,8 @@ const dv_command dv_command_v1 = {
                  "| delete NAME | migrate [--all] [--search TEXT] [--dry-run] [HOST|NAME[:TAG]...] TARGET",
     .summary = "ask and change registries of the first version (Registry v1 API)",
     .details =
-        "NAME is [HOST/]REPOSITORY; IMAGE is NAME[:TAG] or NAME@ID. A host that does not say that it "
-        "stands alone is an index,\nwhich is asked for a token and says where the registry is.\nmigrate "
+        "NAME is [HOST/]REPOSITORY; IMAGE is NAME[:TAG] or NAME@ID. A host that says that it does not "
+        "stand alone is an index,\nwhich is asked for a token and says where the registry is.\nmigrate "
         "copies repositories with all their tags to TARGET/NAME: docker://HOST[/PREFIX], store:[PREFIX] "
         "or\noci:DIR. Each layer is fetched once, and running it again does what is left.",
     .example = "davit v1 tags registry.example:5000/old/app",

@@ -37,6 +37,7 @@ typedef struct migration {
     const davit_v1_migrate_options *options;
     davit_v1_open_options open; /* with the URL of whoever is asked */
     davit_v1_client *asked;
+    davit_v1_auth *user; /* who searches; NULL: nobody, as long as that is answered */
     const char *target;
     dv_v1_reader *reader;
     davit_v1_migrate_result result;
@@ -47,6 +48,7 @@ static void migration_clear(migration *m)
 {
     dv_v1_reader_close(m->reader);
     davit_v1_client_free(m->asked);
+    davit_v1_auth_free(m->user);
     davit_error_free(m->first);
 }
 DV_DEFINE_AUTO(migration, migration_clear)
@@ -93,7 +95,7 @@ static bool is_ours(int r)
 static int find_source(migration *m, const char *host, davit_error **err)
 {
     DV_AUTO(dv_buf) name = DV_BUF_INIT(TEXT_MAX);
-    bool standalone = false;
+    bool is_index = false;
     if (m->options->open)
         m->open = *m->options->open;
     if (!host == !(m->open.index || m->open.registry))
@@ -107,11 +109,9 @@ static int find_source(migration *m, const char *host, davit_error **err)
                             "%.300s is no host: one has a dot or a port, or is localhost; of any other give "
                             "the URL of its index or registry",
                             host);
-    int r = davit_v1_client_find(m->client, dv_buf_text(&name), &m->open, &m->asked, err);
-    if (r < 0 || !host)
-        return r;
-    r = dv_v1_says_standalone(m->asked, &standalone, err);
-    *(standalone ? &m->open.registry : &m->open.index) = davit_v1_client_base_url(m->asked);
+    int r = dv_v1_client_find(m->client, dv_buf_text(&name), &m->open, &m->asked, &is_index, err);
+    if (r == 0 && host)
+        *(is_index ? &m->open.index : &m->open.registry) = davit_v1_client_base_url(m->asked);
     return r;
 }
 
@@ -170,15 +170,31 @@ static int add_page(const davit_v1_search_results *page, davit_v1_texts *names, 
     return more;
 }
 
-/* A registry that stands alone knows no pages, and says so by not counting them. */
-static int search_all(const migration *m, davit_v1_texts *names, davit_error **err)
+/* As nobody, as searches are; a registry behind somebody else's lock answers its user only. */
+static int search_page(migration *m, int64_t page, davit_v1_search_results **out, davit_error **err)
 {
     const char *text = m->options->search ? m->options->search : "";
+    DV_AUTOPTR(davit_error) why = NULL;
+    int r = dv_v1_search_as(m->asked, m->user, text, page, PAGE_SIZE, out, &why);
+    if (r == DAVIT_EUNAUTHORIZED && !m->user) {
+        r = dv_v1_client_user(m->asked, &m->open, &m->user, err);
+        if (r < 0)
+            return r;
+        if (m->user)
+            return dv_v1_search_as(m->asked, m->user, text, page, PAGE_SIZE, out, err);
+        r = DAVIT_EUNAUTHORIZED;
+    }
+    return r < 0 ? dv_error_move(err, &why, r) : 0;
+}
+
+/* A registry that stands alone knows no pages, and says so by not counting them. */
+static int search_all(migration *m, davit_v1_texts *names, davit_error **err)
+{
     DV_AUTO(dv_digest_set) known = {.count = 0};
     size_t bytes = 0;
     for (int64_t page = 1; page <= PAGES_MAX; page++) {
         DV_AUTOPTR(davit_v1_search_results) found = NULL;
-        int r = davit_v1_search_query(m->asked, text, page, PAGE_SIZE, &found, err);
+        int r = search_page(m, page, &found, err);
         if (r == 0)
             r = add_page(found, names, &known, &bytes, err);
         if (r <= 0 || found->num_pages <= page)

@@ -16,11 +16,13 @@
 #include "store/v1_image_store.h"
 #include "util/str.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define HANDS 6 /* requests at once, when the user gave no number */
 #define HANDS_MAX 32
 #define WAIT_MS 100
+#define TELL_EVERY 250             /* small answers */
 #define CHAIN_JSON_MAX (16u << 20) /* bytes of the json of an image with all that it stands on */
 
 struct dv_v1_reader {
@@ -162,10 +164,20 @@ static bool ends_round(const dv_v1_reader *r, const dv_v1_task *t)
     return t->result < 0 && (!r->options.go_on || is_ours(t->result) || wants_token(t));
 }
 
+/* Thousands of small answers take minutes from far away: nobody is to think that nothing happens. */
+static void tell_small(const dv_v1_reader *r, const dv_v1_task *t, size_t ended, size_t count)
+{
+    char text[64];
+    if (t->kind == DV_V1_TASK_LAYER || t->kind == DV_V1_TASK_LIST || ended % TELL_EVERY != 0)
+        return;
+    snprintf(text, sizeof(text), "%zu of %zu read", ended, count);
+    tell(r, t->kind == DV_V1_TASK_ANCESTRY ? "ancestry" : "json", text, 0, /* counts= */ false);
+}
+
 /* Those that have not started; until all have ended, or one that ends the round. */
 static void run_round(dv_v1_reader *r, dv_v1_task *tasks, size_t count)
 {
-    size_t next = 0, running = 0;
+    size_t next = 0, running = 0, done = 0;
     bool stop = false;
     for (;;) {
         dv_v1_hand *hand = NULL;
@@ -180,6 +192,7 @@ static void run_round(dv_v1_reader *r, dv_v1_task *tasks, size_t count)
         const dv_v1_task *ended;
         if (node && take_event(r, node, &ended)) {
             running--;
+            tell_small(r, ended, ++done, count);
             stop = stop || ends_round(r, ended);
         }
     }

@@ -45,6 +45,12 @@ davit_v1_access davit_v1_auth_access(const davit_v1_auth *auth)
     return auth->access;
 }
 
+const char *dv_v1_auth_secret(const davit_v1_auth *auth)
+{
+    const char *space = auth->value.text ? strchr(auth->value.text, ' ') : NULL;
+    return space ? space + 1 : NULL;
+}
+
 bool dv_v1_auth_is_of_public_index(const davit_v1_auth *auth)
 {
     return auth && auth->of_public_index;

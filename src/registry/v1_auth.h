@@ -25,6 +25,8 @@ char *dv_v1_joined_header(const dv_headers *headers, const char *name);
 /* Where the request goes and its Authorization (unset: none). auth may be NULL. Errors as davit_v1_auth_apply(). */
 int dv_v1_auth_apply(const davit_v1_auth *auth, const dv_url *url, dv_url *out_url, dv_secret *out_value,
                      davit_error **err);
+/* What makes an Authorization secret: Basic's credentials, or the token. NULL: nothing. Borrowed. */
+const char *dv_v1_auth_secret(const davit_v1_auth *auth);
 /* Whether a public index named the registry. */
 bool dv_v1_auth_is_of_public_index(const davit_v1_auth *auth);
 

@@ -142,8 +142,15 @@ int dv_v1_path_make(dv_buf *path, const char *before, const char *what, const ch
 
 /* --- refusals ------------------------------------------------------------------------------------------------------ */
 
+/* Who says our own secret back to us is not quoted (threats A12). */
+static bool tells_secret(const davit_v1_auth *auth, const char *detail)
+{
+    const char *secret = auth ? dv_v1_auth_secret(auth) : NULL;
+    return secret && *secret && strstr(detail, secret);
+}
+
 /* The text of {"error":"..."}, cut; nothing when there is none. */
-static void read_detail(const dv_buf *body, dv_buf *out)
+static void read_detail(const dv_buf *body, const davit_v1_auth *auth, dv_buf *out)
 {
     static const dv_json_limits limits = {.max_bytes = DV_ERROR_BODY_MAX, .any_number = true};
     DV_AUTOPTR(dv_json) document = NULL;
@@ -151,7 +158,7 @@ static void read_detail(const dv_buf *body, dv_buf *out)
     if (dv_json_parse(dv_buf_text(body), body->size, &limits, NULL, &document, NULL) < 0)
         return;
     const char *text = dv_json_string(dv_json_get(document, "error"), &size);
-    if (text && strlen(text) == size)
+    if (text && strlen(text) == size && !tells_secret(auth, text))
         dv_buf_append(out, text, size < DV_ERROR_TEXT_MAX ? size : DV_ERROR_TEXT_MAX);
 }
 
@@ -161,7 +168,7 @@ static int refuse(const dv_v1_call *call, const dv_url *url, const dv_response *
     int code = dv_error_of_status(res->status);
     dv_buf_append(&more, call->method, strlen(call->method) + 1);
     dv_buf_append(&more, url->text, strlen(url->text) + 1);
-    read_detail(&res->body, &more);
+    read_detail(&res->body, call->auth, &more);
     dv_buf_putc(&more, '\0');
     if (more.failed)
         return dv_error_oom(err);

@@ -61,6 +61,15 @@ int dv_v1_image_get_layer_from(davit_v1_client *c, const char *image, const davi
 /* host[:port] under which what a repository has is known elsewhere, "docker.io" for Docker Hub. Borrowed. */
 const char *dv_v1_repository_domain(const davit_v1_repository *r);
 davit_client *dv_v1_client_of(const davit_v1_client *c);
+/* davit_v1_client_find(), and whether it is an index. */
+int dv_v1_client_find(davit_client *client, const char *name, const davit_v1_open_options *o,
+                      davit_v1_client **out, bool *out_is_index, davit_error **err);
+/* As whom an index or a registry that was found with these options is asked; NULL: as nobody. */
+int dv_v1_client_user(const davit_v1_client *c, const davit_v1_open_options *o, davit_v1_auth **out,
+                      davit_error **err);
+/* davit_v1_search_query() as somebody: of a registry that answers nobody. */
+int dv_v1_search_as(davit_v1_client *c, const davit_v1_auth *auth, const char *query, int64_t page,
+                    int64_t number, davit_v1_search_results **out, davit_error **err);
 /* Of a name's host, which has a dot, a colon or is localhost; 0: it has none, and Docker Hub is asked. Spec: search.md 3. */
 size_t dv_v1_host_size(const char *name);
 

@@ -142,11 +142,9 @@ static int open_first(davit_client *c, const char *name, const davit_v1_open_opt
     return f->credentials ? 0 : dv_error_oom(err);
 }
 
-int davit_v1_client_find(davit_client *client, const char *name, const davit_v1_open_options *options,
-                         davit_v1_client **out, davit_error **err)
+int dv_v1_client_find(davit_client *client, const char *name, const davit_v1_open_options *o,
+                      davit_v1_client **out, bool *out_is_index, davit_error **err)
 {
-    static const davit_v1_open_options defaults = DAVIT_V1_OPEN_OPTIONS_INIT;
-    const davit_v1_open_options *o = options ? options : &defaults;
     DV_AUTO(first) f = {.client = NULL};
     int r = check_options(o, err);
     if (r == 0)
@@ -154,7 +152,16 @@ int davit_v1_client_find(davit_client *client, const char *name, const davit_v1_
     if (r < 0)
         return r;
     *out = DV_STEAL(f.client);
+    *out_is_index = f.is_index;
     return 0;
+}
+
+int davit_v1_client_find(davit_client *client, const char *name, const davit_v1_open_options *options,
+                         davit_v1_client **out, davit_error **err)
+{
+    static const davit_v1_open_options defaults = DAVIT_V1_OPEN_OPTIONS_INIT;
+    bool unused;
+    return dv_v1_client_find(client, name, options ? options : &defaults, out, &unused, err);
 }
 
 /* --- as whom ------------------------------------------------------------------------------------------------------------- */
@@ -171,6 +178,18 @@ static int find_user(davit_client *c, const char *host, const davit_v1_open_opti
     return r > 0 && dv_auth_config_has_password(&stored)
                ? davit_v1_basic_auth(stored.username, stored.password, out, err)
                : 0;
+}
+
+int dv_v1_client_user(const davit_v1_client *c, const davit_v1_open_options *o, davit_v1_auth **out,
+                      davit_error **err)
+{
+    DV_AUTOPTR(davit_v1_auth) user = NULL;
+    DV_AUTOFREE char *host = credentials_host(davit_v1_client_base_url(c));
+    int r = host ? find_user(dv_v1_client_of(c), host, o, &user, err) : dv_error_oom(err);
+    if (r < 0)
+        return r;
+    *out = DV_STEAL(user);
+    return 0;
 }
 
 static int get_delete_token(davit_v1_repository *rep, davit_v1_auth **out, davit_error **err)

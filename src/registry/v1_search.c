@@ -148,8 +148,8 @@ int davit_v1_search_results_parse(const void *bytes, size_t size, davit_v1_searc
     return 0;
 }
 
-int davit_v1_search_query(davit_v1_client *c, const char *query, int64_t page, int64_t number,
-                          davit_v1_search_results **out, davit_error **err)
+int dv_v1_search_as(davit_v1_client *c, const davit_v1_auth *auth, const char *query, int64_t page,
+                    int64_t number, davit_v1_search_results **out, davit_error **err)
 {
     DV_AUTO(dv_buf) path = DV_BUF_INIT(DV_V1_PATH_MAX);
     DV_AUTO(dv_response) res = DV_RESPONSE_INIT;
@@ -157,7 +157,14 @@ int davit_v1_search_query(davit_v1_client *c, const char *query, int64_t page, i
     dv_url_escape(&path, query, /* form= */ true);
     if (path.failed)
         return dv_error_set(err, DAVIT_EINVAL, "search text of %zu bytes is too long", strlen(query));
-    const dv_v1_call call = {.method = "GET", .path = dv_buf_text(&path), .body_max = DAVIT_V1_LIST_MAX};
+    const dv_v1_call call = {
+        .method = "GET", .path = dv_buf_text(&path), .auth = auth, .body_max = DAVIT_V1_LIST_MAX};
     int r = dv_v1_ask(c, &call, &res, err);
     return r < 0 ? r : davit_v1_search_results_parse(dv_buf_text(&res.body), res.body.size, out, err);
+}
+
+int davit_v1_search_query(davit_v1_client *c, const char *query, int64_t page, int64_t number,
+                          davit_v1_search_results **out, davit_error **err)
+{
+    return dv_v1_search_as(c, /* auth= */ NULL, query, page, number, out, err);
 }

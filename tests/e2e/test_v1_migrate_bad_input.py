@@ -5,7 +5,7 @@ import pytest
 
 from support.davit import FAST
 from support.registry import DockerRegistry
-from support.v1_registry import Answer, V1Index, V1Registry
+from support.v1_registry import Answer, V1Index, V1Registry, refuse
 
 BASE, APP = "00112233445566aa", "b" * 64
 
@@ -122,6 +122,47 @@ def test_what_another_registry_said_for_an_index_is_not_taken_for_what_its_own_s
 def test_a_host_without_a_dot_is_not_the_public_hub(davit, new):
     assert "oldhost" in davit.fails({1, 2}, *FAST, "v1", "migrate", "--all", "oldhost", new.host).error
     assert "oldhost" in davit.fails({1, 2}, *FAST, "v1", "migrate", "oldhost/app", new.host).error
+
+
+def behind_a_lock(registry, name, password):
+    """As a web server in front does it: nothing is said to nobody, whatever is asked."""
+    inside, want = registry._route, f"{name}:{password}"
+    registry._route = lambda request: inside(request) if request.user == want else refuse(401, "who?", WWW_Authenticate='Basic realm="x"')
+
+
+@pytest.mark.parametrize("where", [["--all", "{host}"], ["--registry", "{url}"], ["{host}/old/app"]])
+def test_a_registry_behind_a_lock_is_searched_by_its_user(davit, old, new, where):
+    behind_a_lock(old, "alice", "secret-of-alice")
+    where = [word.format(host=old.host, url=old.url) for word in where]
+    assert "401" in davit.run("v1", "migrate", *where, new.host).errors[-1]
+    assert {r.user for r in old.requests} == {None}
+    davit("v1", "migrate", "-u", "alice", "--password-stdin", *where, new.host, data=b"secret-of-alice")
+    assert catalog(davit, new) == ["old/app"]
+
+
+def test_a_registry_that_says_what_it_was_told_is_not_quoted(davit, old, new):
+    inside = old._route
+    old._route = lambda r: refuse(403, "not with " + r.headers.get("authorization", "")) if "/tags" in r.path else inside(r)
+    result = davit.run("v1", "migrate", "-u", "alice", "--password-stdin", old.host + "/old/app", new.host, data=b"secret-of-alice")
+    assert result.code == 4 and "403" in result.errors[-1] and b"YWxpY2U6" not in result.err
+    assert "not with" in davit.run("v1", "tags", old.host + "/old/app").errors[-1]
+    with V1Index() as index, V1Registry(index=index) as registry:
+        registry.add(BASE, {})
+        registry.tag("a/a", "1", BASE)
+        registry._route = lambda r: refuse(403, "not with " + r.headers["authorization"])
+        result = davit.run("v1", "migrate", "--index", index.url, "a/a", new.host)
+        assert "403" in result.errors[-1] and b"signature=" not in result.err
+
+
+def test_many_small_answers_are_not_silence(davit, old, new):
+    parent = None
+    for i in range(600):
+        image = old.add(f"{i:064x}", {}, parent=parent if i % 100 else None)
+        parent = image
+        if i % 100 == 99:
+            old.tag("old/deep", f"v{i}", image)
+    result = davit("v1", "migrate", old.host + "/old/deep", "store:x")
+    assert "json: 250 of 600 read" in result.messages and "json: 500 of 600 read" in result.messages
 
 
 # ---- what is said in the end ---------------------------------------------------------------------------------------
