@@ -84,7 +84,7 @@ typedef struct davit_artifact_pulled {
     davit_descriptor descriptor;
 } davit_artifact_pulled;
 
-/** Takes one layer after its file is there; borrowed for the call. */
+/** Takes one layer after its file is there, in the manifest's order; before all, those without a title. Borrowed for the call. */
 typedef void (*davit_artifact_pulled_fn)(const davit_artifact_pulled *pulled, void *user_data);
 
 #define DAVIT_ARTIFACT_PULL_OPTIONS_VERSION 1u
@@ -96,7 +96,8 @@ typedef struct davit_artifact_pull_options {
     const davit_platform *platform;  /**< of an index; NULL: an index is refused */
     uint32_t file_mode;              /**< of the files; directories get their x beside each r. 0: 0644 */
     davit_artifact_pulled_fn pulled; /**< NULL: nobody asks */
-    void *user_data;
+    void *user_data;                 /**< of both functions */
+    davit_progress_fn progress;      /**< of the blobs, several at once; NULL: no events */
 } davit_artifact_pull_options;
 
 #define DAVIT_ARTIFACT_PULL_OPTIONS_INIT    \
@@ -107,8 +108,9 @@ typedef struct davit_artifact_pull_options {
 /**
  * Write the files of an artifact below a directory, named by their titles.
  *
- * All titles are checked before the first file is made: below the directory, through no symbolic link, no name twice. A file gets its name when its
- * size and digest were right.
+ * All titles are checked before the first file is made: below the directory, through no symbolic link, no name twice, none a directory of another. A
+ * file gets its name when its size and digest were right. Several come at once, within the client's limits on downloads; when one fails the others
+ * end, and those that are there stay.
  *
  * @param ref      borrowed; name-only means :latest
  * @param options  NULL for defaults

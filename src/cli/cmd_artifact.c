@@ -35,6 +35,12 @@ static int push(dv_cli *cli, const values *v, char **arguments, size_t count, da
 
 /* --- pull ------------------------------------------------------------------------------------------------------------- */
 
+/* A davit_progress_fn. */
+static void on_progress(const davit_progress *event, void *user_data)
+{
+    dv_progress_view_event(event, ((dv_cli *)user_data)->view);
+}
+
 /* A davit_artifact_pulled_fn. */
 static void say_pulled(const davit_artifact_pulled *pulled, void *user_data)
 {
@@ -62,12 +68,15 @@ static int pull(dv_cli *cli, const values *v, char **arguments, size_t count, da
     options.platform = dv_platform_or_null(&v->platform);
     options.file_mode = 0666 & ~cli->umask;
     options.pulled = say_pulled;
+    options.progress = on_progress;
     options.user_data = cli;
     int r = dv_registry_image_parse(arguments[0], &ref, err);
     if (r == 0)
+        r = dv_cli_view(cli, err);
+    if (r == 0)
         r = dv_registry_client(cli, err);
     if (r == 0)
-        r = davit_artifact_pull(cli->client, ref, &options, err);
+        r = dv_cli_view_end(cli, davit_artifact_pull(cli->client, ref, &options, err), err);
     return dv_cli_name_error(err, r, arguments[0]);
 }
 

@@ -9,10 +9,10 @@ import time
 import pytest
 
 from support import oci
-from support.davit import ASAN, FAST, SLOW, assert_rss
+from support.davit import FAST, SLOW, assert_rss
 from support.faults import (Corrupt, Cut, CutUpload, Error, Pace, RangeIgnored, Reset, SlowTake, StallHead, TooMany,
                             Unavailable)
-from support.faulty_registry import FaultyRegistry
+from support.faulty_registry import Bearer, FaultyRegistry
 
 MIB = 1 << 20
 TITLE = "org.opencontainers.image.title"
@@ -168,3 +168,141 @@ def test_progress_of_a_push(davit, registry, tmp_path):
     for data in files.values():
         own = [e["status"] for e in events if e.get("id") == oci.sha256(data)[7:19]]
         assert own[-1] == "Pushed"
+
+
+# ---- pull ----------------------------------------------------------------------------------------
+
+
+def pull(davit, registry, tmp_path, ref, *flags, **how):
+    return davit(*FAST, *flags, "artifact", "pull", "-o", tmp_path / "out", ref, **how)
+
+
+def test_several_files_come_down_at_once(davit, registry, tmp_path):
+    files = {f"large{i}": noise(f"large{i}", 2 * MIB) for i in range(5)}
+    ref = add(registry, files)
+    registry.fault("blob", Pace(8e6))
+    result = pull(davit, registry, tmp_path, ref)
+    assert contents(tmp_path / "out") == files and result.lines == list(files)
+    assert registry.peak() == 3
+
+
+def test_small_files_come_sixteen_at_once(davit, registry, tmp_path):
+    files = {f"d{i % 3}/small{i}": noise(f"small{i}", 50000) for i in range(40)}
+    ref = add(registry, files)
+    registry.fault("blob", Pace(250e3))
+    result = pull(davit, registry, tmp_path, ref)
+    assert result.lines == list(files)
+    assert all((tmp_path / "out" / name).read_bytes() == data for name, data in files.items())
+    assert 8 <= registry.peak() <= 16
+
+
+def test_a_given_number_of_downloads_is_a_hard_limit(davit, registry, tmp_path):
+    files = {f"f{i}": noise(f"f{i}", 1500000 if i % 2 else 30000) for i in range(10)}
+    ref = add(registry, files)
+    registry.fault("blob", Pace(8e6))
+    pull(davit, registry, tmp_path, ref, "--max-concurrent-downloads", "2")
+    assert contents(tmp_path / "out") == files
+    assert registry.peak() == 2
+
+
+PULL_FAULTS = {
+    "503": [(Unavailable(), dict(nth=1))],
+    "429": [(TooMany(0), dict(nth=1))],
+    "reset": [(Reset(), dict(nth=1))],
+    "stall": [(StallHead(60), dict(nth=1))],
+    "cut": [(Cut(MIB), dict(nth=1))],
+    "cut-without-ranges": [(Cut(MIB), dict(nth=1)), (RangeIgnored(), {})],
+}
+
+
+@pytest.mark.parametrize("name", PULL_FAULTS)
+def test_what_happens_to_one_download_leaves_the_others_alone(davit, registry, tmp_path, name):
+    files = {"a": noise("a", 2 * MIB), "b": noise("b", 3 * MIB), "c/d": noise("c", 1000)}
+    ref, spoilt = add(registry, files), oci.sha256(files["b"])
+    for action, which in PULL_FAULTS[name]:
+        registry.fault("blob", action, digest=spoilt, **which)
+    result = pull(davit, registry, tmp_path, ref)
+    assert result.lines == list(files)
+    assert all((tmp_path / "out" / path).read_bytes() == data for path, data in files.items())
+    assert [len(registry.gets(oci.sha256(files[path]))) for path in ("a", "c/d")] == [1, 1]
+    again = registry.gets(spoilt)[1:]
+    assert len(again) >= 1
+    if name == "cut":
+        assert again[0].range[0] > 0, "what was there is not asked for again"
+
+
+@pytest.mark.parametrize("action,code,words", [
+    (Corrupt(1000), 5, "verification failed"),
+    (Error(404, "BLOB_UNKNOWN", "blob unknown to registry"), 3, "unknown blob"),
+    (Error(403, "DENIED", "not you"), 4, "denied"),
+], ids=["corrupt", "absent", "denied"])
+def test_one_that_is_wrong_has_no_name_and_ends_the_others(davit, registry, tmp_path, action, code, words):
+    """threat B6. What was right before stays, and nothing of ours does."""
+    files = {"first": b"first", "b": noise("b", 2 * MIB), "slow": noise("slow", 3 * MIB)}
+    ref = add(registry, files)
+    registry.fault("blob", Pace(1e6), digest=oci.sha256(files["slow"]))
+    registry.fault("blob", action, digest=oci.sha256(files["b"]))
+    started = time.monotonic()
+    result = davit.fails(code, *FAST, "artifact", "pull", "-o", tmp_path / "out", ref)
+    assert words in result.error and ": b: " in result.error, str(result)
+    assert time.monotonic() - started < 2.5 * SLOW, "the slow one is not waited for"
+    assert contents(tmp_path / "out") == {"first": b"first"} and result.lines == ["first"]
+
+
+def test_ctrl_c_ends_a_pull_of_files_within_a_second(davit, registry, tmp_path):
+    files = {f"f{i}": noise(f"f{i}", 2 * MIB) for i in range(4)}
+    ref = add(registry, files)
+    registry.fault("blob", Pace(100e3))
+    run = davit.start("artifact", "pull", "-o", tmp_path / "out", ref)
+    registry.wait_sent(100000)
+    started = time.monotonic()
+    run.signal(signal.SIGINT)
+    result = run.wait(5)
+    assert result.code == 130, str(result)
+    assert time.monotonic() - started < 1.0 * SLOW
+    assert os.listdir(tmp_path / "out") == []
+
+
+def test_one_token_does_for_all_files(davit, registry, tmp_path):
+    files = {f"f{i}": noise(f"f{i}", 1000) for i in range(20)}
+    ref = add(registry, files)
+    registry.auth = Bearer()
+    pull(davit, registry, tmp_path, ref)
+    assert len(registry.of("token")) == 1
+
+
+def test_what_a_mirror_lacks_the_next_has(davit, registry, tmp_path):
+    """Of Docker Hub, which is not asked."""
+    files = {f"f{i}": noise(f"f{i}", 3000) for i in range(6)}
+    add(registry, files)
+    with FaultyRegistry() as mirror:
+        add(mirror, files)
+        del mirror.blobs[oci.sha256(files["f3"])]
+        result = davit(*FAST, "--registry-mirror", mirror.url, "--registry-mirror", registry.url,
+                       "artifact", "pull", "-o", tmp_path / "out", "demo/files:1")
+        assert mirror.gets(oci.sha256(files["f3"])) and len(mirror.of("manifest")) == 1
+    assert contents(tmp_path / "out") == files and result.lines == list(files)
+    assert registry.gets(oci.sha256(files["f3"])) and not registry.of("manifest")
+
+
+def test_progress_of_a_pull(davit, registry, tmp_path):
+    files = {"a": noise("a", 2 * MIB), "b": noise("b", 1000)}
+    registry.fault("blob", Unavailable(), digest=oci.sha256(files["b"]), nth=1)
+    registry.fault("blob", Pace(4e6), digest=oci.sha256(files["a"]))
+    result = davit("--retry-delay", "0.5", "--progress", "json", "artifact", "pull", "-o", tmp_path / "out",
+                   add(registry, files))
+    seen = {name: [e["status"] for e in map(json.loads, result.messages) if e.get("id") == oci.sha256(data)[7:19]]
+            for name, data in files.items()}
+    assert seen["a"][0] == "Downloading" and seen["a"][-1] == "Download complete"
+    assert seen["b"] == ["Retrying in 1 second", "Download complete"]
+
+
+def test_memory_does_not_depend_on_the_size_of_the_files(davit, registry, tmp_path):
+    files = {f"f{i}": noise(f"f{i}", 300000) for i in range(30)} | {f"g{i}": noise(f"g{i}", 12 * MIB) for i in range(4)}
+    ref = add(registry, files)
+    result = davit.measured("artifact", "pull", "-o", tmp_path / "out", ref)
+    assert result.code == 0, str(result)
+    assert_rss(result, 32)
+    result = davit.measured("artifact", "push", f"{registry.host}/demo/again:1", *[tmp_path / "out" / name for name in files])
+    assert result.code == 0, str(result)
+    assert_rss(result, 32)
