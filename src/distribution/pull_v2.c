@@ -12,6 +12,7 @@
 #include "oci/image_config.h"
 #include "oci/manifest.h"
 #include "oci/media_type.h"
+#include "oci/platform.h"
 #include "store/image_store.h"
 #include "store/ingest.h"
 #include "store/metadata_store.h"
@@ -400,6 +401,27 @@ static int check_config(const dv_pull *p, dv_wanted_image *image, davit_error **
     return r < 0 ? r : dv_pull_check_config(p, image, dv_buf_text(&bytes), bytes.size, err);
 }
 
+/* Of an index the one that fits was chosen; a manifest by itself is taken as it is (pull.md 9). */
+static void warn_of_platform(const dv_pull *p, const davit_reference *ref, dv_wanted_image *image)
+{
+    const davit_platform *asked = p->options->platform;
+    dv_platform_vector fits;
+    davit_platform host;
+    char has[DAVIT_PLATFORM_TEXT_MAX], wanted[DAVIT_PLATFORM_TEXT_MAX];
+    if (!asked || image->through_index)
+        return;
+    if (davit_platform_is_empty(&image->platform) && (!p->store || check_config(p, image, NULL) < 0))
+        return;
+    davit_platform_host(&host);
+    dv_platform_vector_init(&fits, asked, &host);
+    if (dv_platform_rank(&fits, &image->platform) < 0)
+        dv_pull_warn(p,
+                     "image with reference %s was found but its platform (%s) does not match the specified "
+                     "platform (%s)",
+                     davit_reference_familiar(ref), davit_platform_format(&image->platform, has),
+                     davit_platform_format(asked, wanted));
+}
+
 /* --- into the store -------------------------------------------------------------------------------------------------- */
 
 static int lease_all(dv_lease *lease, const dv_wanted *w, davit_error **err)
@@ -637,8 +659,11 @@ static int pull_content(dv_registry *reg, void *user, davit_error **err)
         dv_lease_sweep_some(p->store); /* an earlier pull may have been killed after its record */
     p->result.digest = target.digest;
     p->result.tag_count++;
-    if (!dry)
-        dv_pull_message(p, NULL, "Digest: %s", target.digest.text);
+    if (dry)
+        return 0;
+    dv_pull_message(p, NULL, "Digest: %s", target.digest.text);
+    if (one)
+        warn_of_platform(p, ref, &w.images[0]);
     return 0;
 }
 

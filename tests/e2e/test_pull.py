@@ -180,6 +180,17 @@ def test_a_platform_that_is_not_there(davit, open_registry, platform):
     assert davit("images", "-q").text == ""
 
 
+def test_an_image_that_is_for_another_platform_is_taken_with_a_warning(davit, open_registry):
+    """A manifest by itself is what the tag means, whatever was asked for."""
+    ref = f"{open_registry.host}/demo/debian:1.0"
+    for _ in range(2):      # the second time nothing is to be done
+        result = davit("pull", "--platform", "linux/s390x", ref)
+        assert (f"warning: image with reference {ref} was found but its platform (linux/{oci.HOST_ARCH}) "
+                "does not match the specified platform (linux/s390x)") in result.messages
+    for flags in ([], ["--platform", f"linux/{oci.HOST_ARCH}"]):
+        assert not any("warning" in line for line in davit("pull", *flags, ref).messages)
+
+
 def test_all_platforms_moves_every_child_attestations_included(davit, open_registry, images):
     davit("pull", "--all-platforms", f"{open_registry.host}/demo/multi:1.0")
     davit.store.assert_exactly(below(images, images.tags()["multi"]["digest"]))
