@@ -345,10 +345,13 @@ static int copy_tags(migration *m, dv_copy *c, piece *pieces, size_t count, davi
         int r = dv_copy_name(c, p->tag->name, p->tag->name, /* alone= */ false, &why);
         if (is_ours(r))
             return dv_error_move(err, &why, r);
+        m->result.migrated_count += r == 0;
+        if (r == 0)
+            continue;
+        fail(m, p->wanted->name, p->tag->name, DV_STEAL(why));
+        r = dv_v1_reader_keep(m->reader, p->wanted, p->tag->id, err);
         if (r < 0)
-            fail(m, p->wanted->name, p->tag->name, DV_STEAL(why));
-        else
-            m->result.migrated_count++;
+            return r;
     }
     return 0;
 }
@@ -378,8 +381,14 @@ static int copy_repository(migration *m, piece *pieces, size_t count, davit_erro
     add_result(m, &c.result);
     if (is_ours(r))
         return dv_error_move(err, &why, r);
-    if (r < 0)
-        fail(m, pieces->wanted->name, NULL, DV_STEAL(why));
+    if (r == 0)
+        return 0;
+    fail(m, pieces->wanted->name, NULL, DV_STEAL(why));
+    for (size_t i = 0; i < count; i++) {
+        r = dv_v1_reader_keep(m->reader, pieces[i].wanted, pieces[i].tag->id, err);
+        if (r < 0)
+            return r;
+    }
     return 0;
 }
 
@@ -568,8 +577,9 @@ static void count_read(migration *m)
 
 static int finish(migration *m, davit_error **err)
 {
-    if (m->result.failed_count == 0)
-        return dv_v1_reader_drop(m->reader, err);
+    int r = dv_v1_reader_drop(m->reader, err);
+    if (r < 0 || m->result.failed_count == 0)
+        return r;
     int code = m->first ? davit_error_code(m->first) : DAVIT_ENOMEM;
     if (m->result.failed_count == 1 && m->first)
         return dv_error_move(err, &m->first, code);

@@ -34,6 +34,7 @@ struct dv_v1_reader {
     dv_v1_hand *hands;
     size_t hand_count;
     dv_digest_set staged; /* layers that were fetched, and what was made for them */
+    dv_digest_set kept;   /* those of them that the next run needs */
     dv_v1_read read;
 };
 
@@ -49,6 +50,7 @@ void dv_v1_reader_close(dv_v1_reader *r)
         free(node); /* counts: every task has ended */
     dv_queue_free(r->events);
     dv_digest_set_clear(&r->staged);
+    dv_digest_set_clear(&r->kept);
     dv_store_unref(r->store);
     free(r);
 }
@@ -304,12 +306,56 @@ int dv_v1_reader_stage(dv_v1_reader *r, const davit_digest *blob, davit_error **
     return result < 0 ? result : 0;
 }
 
+/* 1: its layer stays; 0: nothing is known of it. out_parent: "" for none; may be NULL. */
+static int keep_layer(dv_v1_reader *r, const char *registry, const char *id, char **out_parent,
+                      davit_error **err)
+{
+    DV_AUTO(dv_v1_image_row) row = DV_V1_IMAGE_ROW_INIT;
+    DV_AUTOPTR(davit_error) why = NULL;
+    int result = dv_v1_image_store_get(r->store, registry, id, &row, &why);
+    if (result == DAVIT_ENOTFOUND)
+        return 0;
+    if (result < 0)
+        return dv_error_move(err, &why, result);
+    if (row.layer.digest.algorithm)
+        result = dv_digest_set_add(&r->kept, &row.layer.digest, NULL, err);
+    if (result < 0)
+        return result;
+    if (out_parent)
+        *out_parent = DV_STEAL(row.parent);
+    return 1;
+}
+
+int dv_v1_reader_keep(dv_v1_reader *r, const dv_v1_wanted *wanted, const char *id, davit_error **err)
+{
+    DV_AUTOFREE char *at = dv_strdup(id);
+    int result = at ? 1 : dv_error_oom(err);
+    for (size_t i = 0; result > 0 && *at && i < DV_V1_DEPTH_MAX; i++) {
+        char *parent = NULL;
+        result = keep_layer(r, dv_v1_wanted_registry(wanted), at, &parent, err);
+        if (parent) {
+            free(at);
+            at = parent;
+        }
+    }
+    return result < 0 ? result : 0;
+}
+
 int dv_v1_reader_drop(dv_v1_reader *r, davit_error **err)
 {
     dv_gc_result unused;
+    DV_AUTO(dv_digest_set) gone = {.count = 0};
+    for (uint32_t i = 0; i < r->staged.count; i++) {
+        davit_digest digest;
+        dv_digest_set_get(&r->staged, i, &digest);
+        int result =
+            dv_digest_set_has(&r->kept, &digest, NULL) ? 0 : dv_digest_set_add(&gone, &digest, NULL, err);
+        if (result < 0)
+            return result;
+    }
     for (size_t i = 0; i < r->hand_count; i++)
         dv_lease_release(DV_STEAL(r->hands[i].load.lease));
-    return r->staged.count > 0 ? dv_gc_collect(r->store, &r->staged, /* dry= */ false, &unused, err) : 0;
+    return gone.count > 0 ? dv_gc_collect(r->store, &gone, /* dry= */ false, &unused, err) : 0;
 }
 
 bool dv_v1_reader_is_bad_input(int code)
@@ -600,6 +646,18 @@ static int judge_tops(set *s, bool *out_any_good, davit_error **err)
     return 0;
 }
 
+/* Of images that failed, so that they are not fetched again when they are mended there. */
+static int keep_failed(const set *s, davit_error **err)
+{
+    int r = 0;
+    for (size_t i = 0; r >= 0 && i < s->top_count; i++) {
+        const davit_v1_texts *ids = &s->ancestries[s->firsts[i]];
+        for (size_t k = 0; r >= 0 && s->tops[i].err && k < ids->count; k++)
+            r = keep_layer(s->reader, dv_v1_wanted_registry(s->tops[i].wanted), ids->items[k], NULL, err);
+    }
+    return r < 0 ? r : 0;
+}
+
 int dv_v1_reader_fetch(dv_v1_reader *reader, dv_v1_top *tops, size_t count, davit_error **err)
 {
     DV_AUTO(set) s = {.reader = reader, .tops = tops, .top_count = count};
@@ -622,6 +680,8 @@ int dv_v1_reader_fetch(dv_v1_reader *reader, dv_v1_top *tops, size_t count, davi
         r = ask_members(&s, DV_V1_TASK_LAYER, lacks_layer, err);
     if (r == 0)
         r = judge_tops(&s, &any_good, err);
+    if (r == 0 && reader->options.go_on)
+        r = keep_failed(&s, err);
     for (size_t i = 0; r == 0 && !reader->options.go_on && i < count; i++)
         if (tops[i].err)
             r = dv_error_move(err, &tops[i].err, davit_error_code(tops[i].err));

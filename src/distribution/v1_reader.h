@@ -70,6 +70,8 @@ typedef struct dv_v1_read {
 void dv_v1_reader_count(const dv_v1_reader *r, dv_v1_read *out);
 /* What was made here for the sake of what was fetched, and goes with it. */
 int dv_v1_reader_stage(dv_v1_reader *r, const davit_digest *blob, davit_error **err);
+/* What an image stands on stays when the rest is dropped: it is to be read again. With go_on that is so for all that failed here. */
+int dv_v1_reader_keep(dv_v1_reader *r, const dv_v1_wanted *wanted, const char *id, davit_error **err);
 /* Remove from the store what was fetched or staged and nothing in it needs. The reader is of no use then; other leases on it are released. */
 int dv_v1_reader_drop(dv_v1_reader *r, davit_error **err);
 /* Whether this failure says that an image is bad. After any other the same thing may go well the next time, with what was fetched. */

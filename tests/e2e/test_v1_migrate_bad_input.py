@@ -165,6 +165,23 @@ def test_many_small_answers_are_not_silence(davit, old, new):
     assert "json: 250 of 600 read" in result.messages and "json: 500 of 600 read" in result.messages
 
 
+# ---- what stays in the store ---------------------------------------------------------------------------------------
+
+
+def test_what_one_failure_needs_stays_and_the_rest_goes(davit, old, new):
+    """Nobody else's layers wait in the store for an image that is never mended."""
+    own = old.add("c" * 16, {"own": b"own"})
+    bad = old.add("d" * 16, {"bad": b"bad"}, parent=own)
+    old.tag("old/bad", "1", bad)
+    right, old.images[bad].checksum = old.images[bad].checksum, "sha256:" + "0" * 64
+    davit.fails(5, "-q", "v1", "migrate", "--all", old.host, new.host)
+    assert [len(layers(old)), len(davit.store.blobs())] == [4, 1]
+    old.images[bad].checksum = right
+    old.requests.clear()
+    davit("v1", "migrate", "--all", old.host, new.host)
+    assert layers(old) == [f"/v1/images/{bad}/layer"] and davit.store.blobs() == set()
+
+
 # ---- what is said in the end ---------------------------------------------------------------------------------------
 
 
