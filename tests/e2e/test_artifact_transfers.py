@@ -63,7 +63,7 @@ def contents(folder):
 
 def test_several_files_go_up_at_once(davit, registry, tmp_path):
     files = make_files(tmp_path / "in", [2 * MIB] * 7)
-    registry.fault("upload", SlowTake(6e6), method="PUT")
+    registry.fault("upload", SlowTake(6e6 / SLOW), method="PUT")
     push(davit, registry, tmp_path, files)
     puts = [r for r in registry.of("upload", method="PUT") if r.received > MIB]
     assert 3 <= at_once(puts) <= 5

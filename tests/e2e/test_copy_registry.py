@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from support import oci
-from support.davit import FAST, assert_rss
+from support.davit import FAST, SLOW, assert_rss
 from support.faults import Corrupt, Cut, CutUpload, Error, MountLies, Reset, SlowTake, StallBody, Truncate, Unavailable, Vanish
 from support.faulty_registry import Basic, FaultyRegistry
 from support.registry import DockerRegistry
@@ -395,7 +395,7 @@ def test_what_was_begun_wrong_is_begun_anew(davit, small, journal, target):
         serve(source, small, "large")
         names = source.ref, f"{target.host}/in/large:1.0"
         source.fault("blob", Corrupt(), digest=source.layer)
-        target.fault("upload", SlowTake(100e6), method="PATCH")
+        target.fault("upload", SlowTake(40e6 / SLOW), method="PATCH")
         assert kill_at(target, davit.start(*FAST, "copy", *names), 20 * MIB)
         source.clear()
         target.clear()
@@ -409,7 +409,7 @@ def test_a_source_that_changed_its_bytes_since_is_found_out(davit, small, journa
     with FaultyRegistry() as source:
         serve(source, small, "large")
         names = source.ref, f"{target.host}/in/large:1.0"
-        target.fault("upload", SlowTake(100e6), method="PATCH")
+        target.fault("upload", SlowTake(40e6 / SLOW), method="PATCH")
         assert kill_at(target, davit.start(*FAST, "copy", *names), 20 * MIB)
         target.faults.clear()
         source.fault("blob", Corrupt(), digest=source.layer)
@@ -422,7 +422,7 @@ def test_without_a_store_none_is_made_and_the_blob_starts_over(davit, small, tar
     with FaultyRegistry() as source:
         serve(source, small, "large")
         names = source.ref, f"{target.host}/in/large:1.0"
-        target.fault("upload", SlowTake(100e6), method="PATCH")
+        target.fault("upload", SlowTake(40e6 / SLOW), method="PATCH")
         assert kill_at(target, davit.start(*FAST, "copy", *names), 20 * MIB)
         target.faults.clear()
         davit(*FAST, "copy", *names)
@@ -466,7 +466,7 @@ def stored(davit, tmp_path):
 
 def test_an_image_that_is_removed_meanwhile_is_copied_whole(davit, stored, target):
     """A lease holds what is copied, whoever removes it."""
-    target.fault("upload", SlowTake(4e5), method="PUT")
+    target.fault("upload", SlowTake(4e5 / SLOW), method="PUT")
     running = davit.start("--max-concurrent-uploads", "1", "copy", "store:demo/app:1.0", f"{target.host}/demo/app:1.0")
     target.wait_received(1)
     davit("rmi", "demo/app:1.0")

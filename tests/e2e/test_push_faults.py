@@ -349,7 +349,7 @@ def test_over_a_slow_link_what_is_taken_counts(davit, tmp_path, authority, tls):
     layout.tag("x", layout.add_image([(layout.add_blob(data, oci.OCI_LAYER), oci.sha256(data))]))
     with FaultyRegistry(authority if tls else None, window=8 << 10) as to:
         to.fault("upload", SlowTake(90e3 / SLOW), method="PUT")
-        davit("--stall-timeout", 1, "--first-byte-timeout", 1, "copy", f"oci:{layout.path}:x",
+        davit("--stall-timeout", SLOW, "--first-byte-timeout", SLOW, "copy", f"oci:{layout.path}:x",
               f"{to.host}/demo/slow:1.0", timeout=60)
         assert to.received(oci.sha256(data)) == len(data)
         assert len(to.of("upload", method="PUT")) == 2
@@ -359,11 +359,12 @@ def test_a_manifest_that_is_not_answered_has_a_limit(davit, small, to, authority
     """Over HTTP/2, whose frames nobody sees: what was sent is known all the same."""
     ref = stored(davit, small, "web", to)
     to.fault("manifest", StallHead(), method="PUT")
+    limit = 0.5 * SLOW
     with Nginx(tmp_path, to.host, authority, extra="client_max_body_size 0; proxy_request_buffering off;") as nginx:
         davit("tag", ref, f"{nginx.host}/demo/web:1.0")
-        failed = davit.fails(6, "--retry-delay", 0.05, "--stall-timeout", 5, "--first-byte-timeout", 0.5,
-                             "push", f"{nginx.host}/demo/web:1.0")
-        assert "no answer within 0.5 s" in failed.error
+        failed = davit.fails(6, "--retry-delay", 0.05, "--stall-timeout", 5 * SLOW,
+                             "--first-byte-timeout", limit, "push", f"{nginx.host}/demo/web:1.0")
+        assert f"no answer within {limit:g} s" in failed.error
         assert {a.protocol for a in nginx.accesses() if a.method == "PUT" and "/manifests/" in a.uri} == {"HTTP/2.0"}
 
 

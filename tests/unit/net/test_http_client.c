@@ -356,12 +356,16 @@ static void exchange_cancel__no_callback_follows(void **state)
 
 /* --- sending -------------------------------------------------------------------------------------------------------- */
 
-/* A peer that takes `rate` bytes each 20 ms (0: none), then answers. */
+#define TURN_MS 20
+#define LATE_MS 100 /* a quarter of the limits */
+
+/* A peer that takes `rate` bytes each turn (0: none), then answers. */
 typedef struct slow_peer {
     pthread_t thread;
     int listener, peer;
     char host[32];
     size_t expect, rate;
+    uint64_t longest_turn_ms; /* what the machine made of them */
     atomic_bool stop;
 } slow_peer;
 
@@ -372,10 +376,14 @@ static void *take_slowly(void *arg)
     size_t got = 0;
     char *bytes = malloc(p->rate + 1);
     p->peer = accept(p->listener, NULL, NULL);
-    while (bytes && !atomic_load(&p->stop) && got < p->expect) {
-        dv_sleep_ms(20);
+    for (uint64_t now, before = dv_clock_ms(); bytes && !atomic_load(&p->stop) && got < p->expect;
+         before = now) {
+        dv_sleep_ms(TURN_MS);
         ssize_t n = p->rate ? recv(p->peer, bytes, p->rate, MSG_DONTWAIT) : 0;
         got += n > 0 ? (size_t)n : 0;
+        now = dv_clock_ms();
+        if (now - before > p->longest_turn_ms)
+            p->longest_turn_ms = now - before;
     }
     if (got >= p->expect)
         assert_true(send(p->peer, answer, sizeof(answer) - 1, MSG_NOSIGNAL) > 0);
@@ -408,17 +416,50 @@ static void slow_peer_stop(slow_peer *p)
     close(p->listener);
 }
 
+typedef struct sending_row {
+    const char *what;
+    size_t size, rate;
+    int code;
+    const char *words;
+    int window;        /* 0: 32 KiB */
+    uint32_t min_rate; /* 0: 1 byte/s */
+    bool whole;        /* the body is no source, but given whole */
+} sending_row;
+
+/* Whether it went as it should. out_late: if not, that says nothing, since the peer was late itself. */
+static bool send_slowly(const sending_row *row, bool *out_late)
+{
+    slow_peer p;
+    DV_AUTO(talk) t = {0};
+    dv_memory_body body;
+    DV_AUTOFREE char *bytes = calloc(1, row->size);
+    dv_memory_body_init(&body, bytes, row->size);
+    t.source = row->whole ? NULL : &body.body;
+    t.sent = row->whole ? bytes : NULL;
+    t.sent_size = row->size;
+    t.http.limits = (dv_http_limits){.connect_timeout_ms = 2000,
+                                     .first_byte_timeout_ms = 400,
+                                     .stall_timeout_ms = 400,
+                                     .min_rate = row->min_rate ? row->min_rate : 1,
+                                     .min_rate_window_ms = row->min_rate ? 600 : 5000};
+    slow_peer_start(&p, row->size + (strstr(row->words, "no answer") ? 1u << 20 : 0), row->rate,
+                    row->window ? row->window : 32 << 10);
+    talk_begin(&t, p.host);
+    bool ended = talk_wait(&t);
+    slow_peer_stop(&p);
+    bool right = ended && t.result == row->code && (t.result < 0 || t.status == 201) &&
+                 strstr(davit_error_message(t.err), row->words);
+    if (!right)
+        print_message("%s: %s %s, status %d; a turn of the peer took up to %u ms\n", row->what,
+                      ended ? davit_code_name(t.result) : "no end", davit_error_message(t.err), t.status,
+                      (unsigned)p.longest_turn_ms);
+    *out_late = p.longest_turn_ms > LATE_MS;
+    return right;
+}
+
 static void exchange__waits_while_sending(void **state)
 {
-    static const struct {
-        const char *what;
-        size_t size, rate;
-        int code;
-        const char *words;
-        int window;        /* 0: 32 KiB */
-        uint32_t min_rate; /* 0: 1 byte/s */
-        bool whole;        /* the body is no source, but given whole */
-    } rows[] = {
+    static const sending_row rows[] = {
         {"a peer that takes nothing", 16u << 20, 0, DAVIT_ETIMEOUT, "silence: not a byte"},
         /* All of it is in the kernel at once, and takes three times the limit from there. */
         {"a slow link", 600u << 10, 20u << 10, 0, ""},
@@ -434,28 +475,10 @@ static void exchange__waits_while_sending(void **state)
          .whole = true},
     };
     for (size_t i = 0; i < DV_COUNT(rows); i++) {
-        slow_peer p;
-        DV_AUTO(talk) t = {0};
-        dv_memory_body body;
-        DV_AUTOFREE char *bytes = calloc(1, rows[i].size);
-        dv_memory_body_init(&body, bytes, rows[i].size);
-        t.source = rows[i].whole ? NULL : &body.body;
-        t.sent = rows[i].whole ? bytes : NULL;
-        t.sent_size = rows[i].size;
-        t.http.limits = (dv_http_limits){.connect_timeout_ms = 2000,
-                                         .first_byte_timeout_ms = 400,
-                                         .stall_timeout_ms = 400,
-                                         .min_rate = rows[i].min_rate ? rows[i].min_rate : 1,
-                                         .min_rate_window_ms = rows[i].min_rate ? 600 : 5000};
-        slow_peer_start(&p, rows[i].size + (strstr(rows[i].words, "no answer") ? 1u << 20 : 0), rows[i].rate,
-                        rows[i].window ? rows[i].window : 32 << 10);
-        talk_begin(&t, p.host);
-        bool ended = talk_wait(&t);
-        slow_peer_stop(&p);
-        if (!ended || t.result != rows[i].code || (t.result == 0 && t.status != 201) ||
-            !strstr(davit_error_message(t.err), rows[i].words))
-            fail_msg("%s: %s %s, status %d", rows[i].what, ended ? davit_code_name(t.result) : "no end",
-                     davit_error_message(t.err), t.status);
+        bool right = false, late = true;
+        for (unsigned tries = 0; !right && late && tries < 10; tries++)
+            right = send_slowly(&rows[i], &late);
+        assert_true(right);
     }
 }
 
