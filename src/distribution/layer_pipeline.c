@@ -122,7 +122,8 @@ static int new_chunk(dv_pipeline *p, chunk **out, davit_error **err)
     chunk *c = (chunk *)dv_queue_pop(p->stages[STAGE_INFLATE].input, 0);
     if (c && &c->node == &p->stages[STAGE_INFLATE].wake)
         return stopped(err);
-    if (!c && p->chunks < DV_PIPELINE_CHUNKS) {
+    unsigned most = p->options.output ? DV_PIPELINE_OUTPUT_CHUNKS : DV_PIPELINE_CHUNKS;
+    if (!c && p->chunks < most) {
         c = malloc(sizeof(*c));
         if (!c)
             return dv_error_oom(err);

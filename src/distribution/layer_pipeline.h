@@ -3,7 +3,7 @@
  * to an output, which the owner's thread writes instead of applying.
  *
  * Chunks of inflated bytes go round: the inflater fills them, the hasher and then the applier read them. There are at most
- * DV_PIPELINE_CHUNKS, so the inflater is at most that far ahead, which is into the next layer as soon as one is inflated. The first
+ * DV_PIPELINE_CHUNKS (before an output DV_PIPELINE_OUTPUT_CHUNKS), so the inflater is at most that far ahead, which is into the next layer as soon as one is inflated. The first
  * failure stops all three; it names its layer.
  */
 #ifndef DV_DISTRIBUTION_LAYER_PIPELINE_H
@@ -14,7 +14,8 @@
 #include "davit/descriptor.h"
 #include "registry/client.h"
 
-#define DV_PIPELINE_CHUNKS 32 /* of DV_PIPELINE_CHUNK_BYTES: 8 MiB */
+#define DV_PIPELINE_CHUNKS 32 /* of DV_PIPELINE_CHUNK_BYTES: 8 MiB, since making files stalls now and then */
+#define DV_PIPELINE_OUTPUT_CHUNKS 8 /* before an output: 2 MiB; more made no export faster */
 #define DV_PIPELINE_CHUNK_BYTES (256u << 10)
 
 typedef struct dv_pipeline dv_pipeline;

@@ -197,6 +197,16 @@ def test_memory_is_for_names_not_for_data(davit, registry, layout):
     assert_rss(result, 24)
 
 
+def test_sixty_thousand_names_cost_ten_mebibytes(davit, layout):
+    """Beside the 13 MiB of a small image: the tree of all names is in memory, and what is inflated ahead of it is little."""
+    tar = layer(*[directory(f"usr/share/{i:03}") if i < 600 else
+                  file(f"usr/share/{i % 600:03}/some-file-name-{i:06}.txt", b"") for i in range(60600)])
+    layout.tag("names", layout.add_image([(oci.gzip_of(tar, 1), oci.sha256(tar))]))
+    result = davit.measured("export", "-o", "/dev/null", f"oci:{layout.path}:names")
+    assert result.code == 0, str(result)
+    assert_rss(result, 26)
+
+
 # ---- asked for more, or for less ---------------------------------------------------------------------------------------
 
 
