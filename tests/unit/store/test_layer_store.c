@@ -590,6 +590,22 @@ static void fsck__compares_a_directory_with_the_tar(void **state)
     }
 }
 
+/* As /etc/shadow is in some images: who is not root cannot read what is his own. */
+static void fsck__full_of_a_file_that_nobody_may_read(void **state)
+{
+    fixture *f = *state;
+    davit_layer_store *layers = open_layers(f);
+    dv_buf tar = DV_BUF_INIT(TAR_TEXT_MAX);
+    tar_block(&tar, '0', "shadow", 4);
+    tar_patch(&tar, 100, "0000000", 7);
+    tar_data(&tar, "root", 4);
+    tar_end(&tar);
+    davit_layer *layer = add_layer(layers, tar, NULL);
+    assert_string_equal(full_check(f), "");
+    release_and_free(layer);
+    davit_layer_store_free(layers);
+}
+
 /* --- what a push gets ------------------------------------------------------------------------------------------------ */
 
 static void provider__gives_registered_layers_and_those_of_images(void **state)
@@ -655,6 +671,7 @@ int main(void)
         store_test(fsck__knows_layers_and_what_is_left_of_them),
         store_test(fsck__tells_of_strangers_and_of_a_lost_blob),
         store_test(fsck__compares_a_directory_with_the_tar),
+        store_test(fsck__full_of_a_file_that_nobody_may_read),
         store_test(provider__gives_registered_layers_and_those_of_images),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
