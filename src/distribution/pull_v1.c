@@ -10,48 +10,82 @@
 #include "distribution/v1_reader.h"
 #include "oci/reference.h"
 #include "store/content_store.h"
+#include "store/digest_set.h"
 #include "util/str.h"
 
 #include <string.h>
+
+#define TAGS_AT_ONCE 256 /* bounds what is in memory of ancestries */
 
 typedef struct v1_pull {
     dv_load *load;
     dv_v1_reader *reader;
     dv_v1_wanted *wanted;
+    dv_digest_set needed; /* blobs: thousands of tags may stand on the same ones */
 } v1_pull;
 
 /* --- an image ------------------------------------------------------------------------------------------------------------ */
 
-/* Known, and gone from the store since. */
-static int fetch_again(const v1_pull *p, const dv_v1_converted *made, davit_error **err)
+/* 1: for the first time. */
+static int need_blob(v1_pull *p, const davit_descriptor *blob, davit_error **err)
 {
-    DV_AUTOFREE char **missing = dv_new_array(char *, made->count);
-    DV_AUTOFREE davit_digest *digests = dv_new_array(davit_digest, made->count);
-    size_t count = 0;
-    if (!missing || !digests)
+    int r = dv_digest_set_add(&p->needed, &blob->digest, NULL, err);
+    if (r <= 0)
+        return r;
+    r = dv_load_need(p->load, blob, NULL, NULL, err);
+    return r < 0 ? r : 1;
+}
+
+/* From here on nobody takes away what is behind it. */
+static int hold(const v1_pull *p, const dv_v1_converted *made, davit_error **err)
+{
+    DV_AUTOFREE davit_digest *digests = dv_new_array(davit_digest, made->count + 2);
+    if (!digests)
         return dv_error_oom(err);
     for (size_t i = 0; i < made->count; i++)
         digests[i] = made->layers[i].digest;
-    int r = dv_lease_add(p->load->lease, digests, made->count, err);
+    digests[made->count] = made->config_descriptor.digest;
+    digests[made->count + 1] = made->manifest_descriptor.digest;
+    return dv_lease_add(p->load->lease, digests, made->count + 2, err);
+}
+
+/* Those that are known, and gone from the store since, are fetched again. */
+static int need_layers(v1_pull *p, const dv_v1_converted *made, davit_error **err)
+{
+    DV_AUTOFREE char **missing = dv_new_array(char *, made->count);
+    size_t count = 0;
+    int r = missing ? 0 : dv_error_oom(err);
     for (size_t i = 0; r >= 0 && i < made->count; i++) {
-        r = dv_content_has(p->load->store, &made->layers[i].digest, made->layers[i].size, err);
-        if (r == 0)
+        const davit_descriptor *layer = &made->layers[i];
+        r = need_blob(p, layer, err);
+        if (r > 0 && (r = dv_content_has(p->load->store, &layer->digest, layer->size, err)) == 0)
             missing[count++] = made->ids[i];
     }
     return r < 0 || count == 0 ? (r < 0 ? r : 0)
                                : dv_v1_reader_fetch_layers(p->reader, p->wanted, missing, count, err);
 }
 
-static int need_blobs(const v1_pull *p, const dv_v1_converted *made, davit_error **err)
+/* It goes to the disk at once: of thousands of tags they are too many for memory. */
+static int need_document(v1_pull *p, const davit_descriptor *document, const void *bytes, davit_error **err)
+{
+    int r = dv_v1_reader_stage(p->reader, &document->digest, err);
+    if (r == 0)
+        r = dv_content_put(p->load->store, document, bytes, err);
+    if (r == 0)
+        r = need_blob(p, document, err);
+    return r < 0 ? r : 0;
+}
+
+static int need_blobs(v1_pull *p, const dv_v1_converted *made, davit_error **err)
 {
     size_t size;
     const void *config = davit_image_config_bytes(made->config, &size);
-    int r = dv_load_need(p->load, &made->config_descriptor, NULL, config, err);
+    int r = hold(p, made, err);
     if (r == 0)
-        r = dv_load_need(p->load, &made->manifest_descriptor, NULL, made->manifest, err);
-    for (size_t i = 0; r == 0 && i < made->count; i++)
-        r = dv_load_need(p->load, &made->layers[i], NULL, NULL, err);
-    return r;
+        r = need_layers(p, made, err);
+    if (r == 0)
+        r = need_document(p, &made->config_descriptor, config, err);
+    return r == 0 ? need_document(p, &made->manifest_descriptor, made->manifest, err) : r;
 }
 
 /* ref: in the store; NULL: none. */
@@ -74,14 +108,12 @@ static int add_target(const v1_pull *p, const dv_v1_converted *made, davit_refer
     return r < 0 ? r : dv_load_add_id(p->load, id, err);
 }
 
-static int add_image(const v1_pull *p, const davit_v1_tag *tag, davit_reference **ref, davit_error **err)
+static int add_image(v1_pull *p, const davit_v1_tag *tag, davit_reference **ref, davit_error **err)
 {
     DV_AUTO(dv_v1_converted) made = DV_V1_CONVERTED_INIT;
     int r = dv_v1_convert(p->load->store, dv_v1_wanted_registry(p->wanted), tag->id, &made, err);
     if (r == 0)
         r = dv_load_check_system(p->load, davit_image_config_platform(made.config), err);
-    if (r == 0)
-        r = fetch_again(p, &made, err);
     if (r == 0)
         r = need_blobs(p, &made, err);
     return r < 0 ? r : add_target(p, &made, DV_STEAL(*ref), err);
@@ -126,13 +158,17 @@ static int fetch_tags(const v1_pull *p, davit_error **err)
         return dv_error_oom(err);
     for (size_t i = 0; i < tags->count; i++)
         tops[i] = (dv_v1_top){.wanted = p->wanted, .id = tags->items[i].id};
-    int r = dv_v1_reader_fetch(p->reader, tops, tags->count, err);
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < tags->count; i += TAGS_AT_ONCE) {
+        size_t left = tags->count - i;
+        r = dv_v1_reader_fetch(p->reader, &tops[i], left < TAGS_AT_ONCE ? left : TAGS_AT_ONCE, err);
+    }
     for (size_t i = 0; i < tags->count; i++)
         davit_error_free(tops[i].err);
     return tags->count == 1 ? name_error(tags->items[0].name, r, err) : r;
 }
 
-static int pull_tags(const v1_pull *p, davit_error **err)
+static int pull_tags(v1_pull *p, davit_error **err)
 {
     const davit_v1_tags *tags = p->wanted->tags;
     DV_AUTOFREE davit_reference **names = dv_new_array(davit_reference *, tags->count);
@@ -179,6 +215,7 @@ int davit_v1_pull(davit_client *client, const char *name, const davit_v1_pull_op
                      : o->tag                          ? o->tag
                                                        : "latest"};
     DV_AUTOPTR(dv_v1_reader) reader = NULL;
+    v1_pull pull = {.load = &l, .wanted = &wanted};
     int r = check_options(o, err);
     if (r == 0)
         r = dv_load_prepare(&l, err);
@@ -186,8 +223,10 @@ int davit_v1_pull(davit_client *client, const char *name, const davit_v1_pull_op
         r = dv_v1_reader_open(client, &reading, &reader, err);
     if (r == 0)
         r = dv_v1_reader_list(reader, &wanted, 1, err);
+    pull.reader = reader;
     if (r == 0)
-        r = pull_tags(&(v1_pull){.load = &l, .reader = reader, .wanted = &wanted}, err);
+        r = pull_tags(&pull, err);
+    dv_digest_set_clear(&pull.needed);
     if (r == 0)
         r = dv_load_record(&l, err);
     if (reader && dv_v1_reader_is_bad_input(r)) {

@@ -179,6 +179,18 @@ def test_what_was_removed_is_fetched_again_without_its_json(davit, alone):
     assert davit("fsck").code == 0
 
 
+def test_bytes_that_several_ids_have_are_fetched_again_once(davit, alone):
+    twice = alone.add("d" * 64, FILES[MIDDLE], parent=MIDDLE)
+    alone.tag("old/twice", "1", twice)
+    davit("v1", "pull", f"{alone.host}/old/twice:1")
+    davit("rmi", f"{alone.host}/old/twice:1")
+    assert davit.store.blobs() == set()
+    alone.requests.clear()
+    davit("v1", "pull", f"{alone.host}/old/twice:1")
+    assert len(fetched(alone)) == 2
+    assert davit.store.wrong_blobs() == [] and len(davit.store.blobs()) == 4
+
+
 def test_an_id_is_another_image_in_another_registry(davit, alone, tmp_path):
     with V1Registry() as other:
         other.add(APP, {"other": b"other"})
