@@ -38,7 +38,7 @@ static int forget_all(dv_cli *cli, davit_error **err)
     if (r < 0)
         return r;
     dv_output_printf(&cli->out, found ? "Removed the login credentials for all registries from "
-                                      : "Not logged in to any registry by ");
+                                      : "Not logged in to any registry: nothing is stored in ");
     dv_output_text(&cli->out, where);
     dv_output_printf(&cli->out, "\n");
     return 0;
