@@ -141,11 +141,8 @@ static bool take_number(const char **p, uint64_t *out)
     return *p > start;
 }
 
-static bool parse_content_range(const char *p, uint64_t *first, uint64_t *last, uint64_t *total)
+bool dv_content_range_parse(const char *p, uint64_t *first, uint64_t *last, uint64_t *total)
 {
-    if (!dv_str_starts_nocase(p, "bytes "))
-        return false;
-    p += strlen("bytes ");
     if (!take_number(&p, first) || *p++ != '-' || !take_number(&p, last) || *p++ != '/' || *first > *last)
         return false;
     if (strcmp(p, "*") == 0) {
@@ -162,7 +159,8 @@ int dv_header_content_range(const dv_headers *h, uint64_t *out_first, uint64_t *
     uint64_t first, last, total;
     if (!value || !*value)
         return dv_error_set(err, DAVIT_EPROTOCOL, "no Content-Range header found in HTTP 206 response");
-    if (!parse_content_range(value, &first, &last, &total))
+    if (!dv_str_starts_nocase(value, "bytes ") ||
+        !dv_content_range_parse(value + strlen("bytes "), &first, &last, &total))
         return dv_error_set(err, DAVIT_EPROTOCOL, "could not parse Content-Range header: %.200s", value);
     *out_first = first;
     *out_last = last;

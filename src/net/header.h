@@ -46,6 +46,8 @@ int64_t dv_header_retry_after_s(const dv_headers *h, int64_t now_s);
 /* Content-Range of a 206: "bytes a-b/total"; total DAVIT_SIZE_UNKNOWN for "*". Texts of registry-v2.md 5. */
 int dv_header_content_range(const dv_headers *h, uint64_t *out_first, uint64_t *out_last, uint64_t *out_total,
                             davit_error **err);
+/* What stands behind its unit. Outputs are touched in any case. */
+bool dv_content_range_parse(const char *text, uint64_t *first, uint64_t *last, uint64_t *total);
 
 /* Media type without parameters, lower-cased, into out (size bytes); false when absent, malformed or too long. */
 bool dv_header_media_type(const char *content_type, char *out, size_t size);

@@ -15,7 +15,6 @@
 #include <string.h>
 
 #define ORIGINS_MAX 64 /* hosts of one client; more share no cookies */
-#define JSON_VALUES_MAX 200000
 
 typedef struct origin {
     dv_url url; /* of the first request there */
@@ -344,10 +343,7 @@ int dv_v1_ask_json(davit_v1_client *c, const dv_v1_call *call, const char *what,
     int r = dv_v1_ask(c, call, &res, err);
     if (r < 0)
         return r;
-    const dv_json_limits limits = {
-        .max_bytes = call->body_max, .max_values = JSON_VALUES_MAX, .any_number = true};
-    r = dv_json_parse(dv_buf_text(&res.body), res.body.size, &limits, NULL, out, err);
-    return r < 0 && r != DAVIT_ENOMEM ? dv_error_wrap(err, r, "%s", what) : r;
+    return dv_v1_answer_parse(dv_buf_text(&res.body), res.body.size, call->body_max, what, out, err);
 }
 
 /* --- whether it is there ------------------------------------------------------------------------------------------------- */

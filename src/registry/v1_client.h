@@ -10,6 +10,7 @@
 #define DV_REGISTRY_V1_CLIENT_H
 
 #include "registry/request_stream.h"
+#include "registry/v1_answer.h"
 #include "registry/v1_auth.h"
 #include "util/json.h"
 
@@ -19,7 +20,6 @@
 DV_DEFINE_AUTOPTR(davit_v1_client, davit_v1_client_free)
 DV_DEFINE_AUTOPTR(davit_v1_repository, davit_v1_repository_close)
 DV_DEFINE_AUTOPTR(davit_v1_image_json, davit_v1_image_json_free)
-DV_DEFINE_AUTOPTR(davit_v1_tags, davit_v1_tags_free)
 
 typedef struct dv_v1_call {
     const char *method;

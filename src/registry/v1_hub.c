@@ -1,13 +1,9 @@
 /* registry/v1_hub.c - an index: users, tokens, and which images a repository has. Spec: registry-v1.md 5, 6, 8. */
 #include "registry/v1_client.h"
 
-#include "oci/v1_image.h"
-
 #include <string.h>
 
 #define ENTRIES_TEXT_MAX ((size_t)8 * DAVIT_V1_LIST_MAX)
-
-DV_DEFINE_AUTOPTR(davit_v1_image_entries, davit_v1_image_entries_free)
 
 int davit_v1_login(davit_v1_client *c, const davit_v1_auth *auth, davit_error **err)
 {
@@ -136,35 +132,6 @@ void davit_v1_image_entries_free(davit_v1_image_entries *entries)
     free(entries);
 }
 
-static int read_entry(const dv_json *object, davit_v1_image_entry *out, davit_error **err)
-{
-    const dv_json *id = dv_json_get(object, "id"), *checksum = dv_json_get(object, "checksum");
-    if (!dv_json_is(object, DV_JSON_OBJECT))
-        return dv_error_set(err, DAVIT_EFORMAT, "an image is not an object");
-    int r = id ? dv_v1_text_read(id, "id", &out->id, err) : 0;
-    return r == 0 && checksum ? dv_v1_text_read(checksum, "checksum", &out->checksum, err) : r;
-}
-
-static int read_entries(const dv_json *list, davit_v1_image_entries **out, davit_error **err)
-{
-    DV_AUTOPTR(davit_v1_image_entries) entries = dv_new(davit_v1_image_entries);
-    if (!entries)
-        return dv_error_oom(err);
-    if (!dv_json_is(list, DV_JSON_ARRAY) && !dv_json_is(list, DV_JSON_NULL))
-        return dv_error_set(err, DAVIT_EFORMAT, "not an array");
-    size_t count = dv_json_count(list);
-    entries->items = dv_new_array(davit_v1_image_entry, count + 1);
-    int r = entries->items ? 0 : dv_error_oom(err);
-    for (size_t i = 0; r == 0 && i < count; i++) {
-        entries->count = i + 1;
-        r = read_entry(dv_json_at(list, i), &entries->items[i], err);
-    }
-    if (r < 0)
-        return r;
-    *out = DV_STEAL(entries);
-    return 0;
-}
-
 int davit_v1_hub_list_images(davit_v1_client *c, const char *repository, const davit_v1_auth *auth,
                              davit_v1_image_entries **out, davit_error **err)
 {
@@ -176,8 +143,5 @@ int davit_v1_hub_list_images(davit_v1_client *c, const char *repository, const d
     const dv_v1_call call = {
         .method = "GET", .path = dv_buf_text(&path), .auth = auth, .body_max = DAVIT_V1_LIST_MAX};
     r = dv_v1_ask_json(c, &call, "list of images", &list, err);
-    if (r < 0)
-        return r;
-    r = read_entries(list, out, err);
-    return r == DAVIT_EFORMAT ? dv_error_wrap(err, r, "list of images") : r;
+    return r < 0 ? r : dv_v1_answer_entries(list, out, err);
 }

@@ -11,7 +11,6 @@
 #include "util/str.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 static int image_path(const char *image, const char *behind, dv_buf *out, davit_error **err)
@@ -30,30 +29,12 @@ void davit_v1_image_json_free(davit_v1_image_json *json)
     free(json);
 }
 
-/* Several headers, or several values in one. */
-static int read_checksums(const dv_headers *headers, davit_v1_texts *out, davit_error **err)
-{
-    const char *value;
-    for (size_t i = 0; (value = dv_headers_get_nth(headers, "X-Docker-Checksum-Payload", i)); i++)
-        while (*value) {
-            size_t size = strcspn(value, ", \t");
-            if (size > 0 && !dv_v1_texts_add(out, value, size))
-                return dv_error_oom(err);
-            value += size;
-            value += strspn(value, ", \t");
-        }
-    return 0;
-}
-
 static int take_json(dv_response *res, davit_v1_image_json **out, davit_error **err)
 {
     DV_AUTOPTR(davit_v1_image_json) json = dv_new(davit_v1_image_json);
-    const char *size = dv_headers_get(&res->headers, "X-Docker-Size");
     if (!json)
         return dv_error_oom(err);
-    if (!size || !dv_str_to_u64(size, &json->layer_size))
-        json->layer_size = DAVIT_SIZE_UNKNOWN;
-    int r = read_checksums(&res->headers, &json->checksums, err);
+    int r = dv_v1_answer_layer(&res->headers, &json->layer_size, &json->checksums, err);
     if (r < 0)
         return r;
     json->size = res->body.size;
@@ -123,28 +104,15 @@ typedef struct layer_get {
     uint64_t total; /* DAVIT_SIZE_UNKNOWN until the first answer says */
 } layer_get;
 
-/* "bytes a-b/size", or without the unit as the reference server writes it. */
-static bool read_content_range(const char *text, uint64_t *first, uint64_t *total)
-{
-    uint64_t last;
-    int n = 0;
-    if (dv_str_starts_nocase(text, "bytes "))
-        text += strlen("bytes ");
-    return dv_char_is_digit(*text) &&
-           sscanf(text, "%" SCNu64 "-%" SCNu64 "/%" SCNu64 "%n", first, &last, total, &n) == 3 && !text[n] &&
-           *first <= last && last < *total;
-}
-
 /* Threads: loop. */
 static int check_range(layer_get *g, const dv_response *head, davit_error **err)
 {
-    uint64_t first, total;
-    const char *range = dv_headers_get(&head->headers, "Content-Range");
+    uint64_t first, last, total;
     if (head->status != 206)
         return dv_error_set(err, DAVIT_EPROTOCOL,
                             "the registry ignores ranges, and %" PRIu64 " bytes were passed on already",
                             g->first);
-    if (!range || !read_content_range(range, &first, &total) || first != g->first || total != g->total)
+    if (!dv_v1_answer_range(&head->headers, &first, &last, &total) || first != g->first || total != g->total)
         return dv_error_set(err, DAVIT_EPROTOCOL, "the registry answers another range than was asked for");
     return 0;
 }

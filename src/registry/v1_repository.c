@@ -1,8 +1,6 @@
 /* registry/v1_repository.c - tags of a repository, and the repository as a whole. Spec: registry-v1.md 5. */
 #include "registry/v1_client.h"
 
-#include "oci/v1_image.h"
-
 #include <string.h>
 
 void davit_v1_tags_free(davit_v1_tags *tags)
@@ -23,31 +21,6 @@ static int tags_path(const char *repository, const char *tag, dv_buf *out, davit
     return r == 0 && tag ? dv_v1_path_add(out, "a tag", tag, err) : r;
 }
 
-static int read_tags(const dv_json *map, davit_v1_tags **out, davit_error **err)
-{
-    DV_AUTOPTR(davit_v1_tags) tags = dv_new(davit_v1_tags);
-    void *iter = NULL;
-    const char *name;
-    const dv_json *id;
-    if (!tags)
-        return dv_error_oom(err);
-    if (!dv_json_is(map, DV_JSON_OBJECT) && !dv_json_is(map, DV_JSON_NULL))
-        return dv_error_set(err, DAVIT_EFORMAT, "list of tags: not an object");
-    tags->items = dv_new_array(davit_v1_tag, dv_json_count(map) + 1);
-    int r = tags->items ? 0 : dv_error_oom(err);
-    while (r == 0 && dv_json_next(map, &iter, &name, &id)) {
-        davit_v1_tag *one = &tags->items[tags->count++];
-        one->name = dv_strdup(name);
-        r = one->name ? dv_v1_text_read(id, name, &one->id, err) : dv_error_oom(err);
-        if (r == 0 && !one->id && !(one->id = dv_strdup("")))
-            r = dv_error_oom(err);
-    }
-    if (r < 0)
-        return r == DAVIT_EFORMAT ? dv_error_wrap(err, r, "list of tags") : r;
-    *out = DV_STEAL(tags);
-    return 0;
-}
-
 int davit_v1_repository_list_tags(davit_v1_client *c, const char *repository, const davit_v1_auth *auth,
                                   davit_v1_tags **out, davit_error **err)
 {
@@ -59,7 +32,7 @@ int davit_v1_repository_list_tags(davit_v1_client *c, const char *repository, co
     const dv_v1_call call = {
         .method = "GET", .path = dv_buf_text(&path), .auth = auth, .body_max = DAVIT_V1_LIST_MAX};
     r = dv_v1_ask_json(c, &call, "list of tags", &map, err);
-    return r < 0 ? r : read_tags(map, out, err);
+    return r < 0 ? r : dv_v1_answer_tags(map, out, err);
 }
 
 /* The JSON scanner wants a document: a string alone is one. */
@@ -68,21 +41,13 @@ int davit_v1_repository_get_image_id(davit_v1_client *c, const char *repository,
 {
     DV_AUTO(dv_buf) path = DV_BUF_INIT(DV_V1_PATH_MAX);
     DV_AUTOPTR(dv_json) document = NULL;
-    DV_AUTOFREE char *id = NULL;
     int r = tags_path(repository, tag, &path, err);
     if (r < 0)
         return r;
     const dv_v1_call call = {
         .method = "GET", .path = dv_buf_text(&path), .auth = auth, .body_max = DV_V1_ANSWER_MAX};
     r = dv_v1_ask_json(c, &call, "image of a tag", &document, err);
-    if (r == 0)
-        r = dv_v1_text_read(document, "image of a tag", &id, err);
-    if (r == 0 && !id && !(id = dv_strdup("")))
-        r = dv_error_oom(err);
-    if (r < 0)
-        return r;
-    *out = DV_STEAL(id);
-    return 0;
+    return r < 0 ? r : dv_v1_answer_text(document, "image of a tag", out, err);
 }
 
 int davit_v1_repository_set_tag(davit_v1_client *c, const char *repository, const char *image,

@@ -1,7 +1,4 @@
-/*
- * Any bytes as a v1 registry's json of an image: what is accepted can be written, read again and is the same then. The same bytes as a
- * page of search results are read or refused.
- */
+/* Any bytes as a v1 registry's json of an image: what is accepted can be written, read again and is the same then. */
 #include "oci/v1_image.h"
 
 #include <assert.h>
@@ -16,9 +13,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     DV_AUTOPTR(davit_error) err = NULL;
     DV_AUTOFREE char *text = NULL;
     DV_AUTOFREE char *same = NULL;
-    davit_v1_search_results *results = NULL;
-    if (davit_v1_search_results_parse(data, size, &results, NULL) == 0)
-        davit_v1_search_results_free(results);
     if (davit_v1_image_metadata_parse(data, size, &m, &err) < 0) {
         assert(davit_error_message(err)[0]);
         return 0;

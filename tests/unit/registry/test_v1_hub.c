@@ -1,8 +1,6 @@
 /* Unit tests of registry/v1_hub.c: registry-v1.md 5, 6, 8, 10. */
 #include "v1_test.h"
 
-DV_DEFINE_AUTOPTR(davit_v1_image_entries, davit_v1_image_entries_free)
-
 #define GIVES "X-Docker-Token: " TOKEN "\r\nX-Docker-Endpoints: reg.example:5000\r\n"
 #define ASKED " [X-Docker-Token: true]"
 #define AS_USER " [Authorization: Basic dTpw] [X-Docker-Token: true]"
