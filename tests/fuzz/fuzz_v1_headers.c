@@ -86,7 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     read_layer(&h);
     dv_v1_ping_standalone(&h, "", 0);
     char *token = dv_v1_token_of(&h);
-    assert(!token || is_line_safe(token));
+    assert(!token || !strpbrk(token, "\r\n")); /* a tab is a blank there */
     davit_secret_free(token);
     return 0;
 }
