@@ -161,6 +161,23 @@ def test_a_large_file_is_gone_on_with_by_the_next_run(davit, registry, tmp_path,
     assert all(registry.blobs[oci.sha256(data)] == data for data in files.values())
 
 
+def test_a_large_blob_put_is_gone_on_with_by_the_next_run(davit, registry, tmp_path, small):
+    [(name, data)] = make_files(tmp_path / "in", [20 * MIB]).items()
+    put = (*FAST, "blob", "put", tmp_path / "in" / name, f"{registry.host}/demo/files")
+    with FaultyRegistry() as other:
+        other.add_image(small, "web", "demo/web:1.0")
+        davit("pull", f"{other.host}/demo/web:1.0")         # makes the store
+    registry.fault("upload", SlowTake(20e6), method="PATCH")
+    run = davit.start(*put)
+    registry.wait_received(12 * MIB)
+    run.kill()
+    registry.wait(lambda: all(r.ended for r in registry.requests))
+    registry.faults.clear()
+    assert davit(*put).text.strip() == oci.sha256(data)
+    assert registry.received() < 24 * MIB, registry.log_tail()
+    assert registry.blobs[oci.sha256(data)] == data
+
+
 def test_progress_of_a_push(davit, registry, tmp_path):
     files = make_files(tmp_path / "in", [2 * MIB, 1000])
     result = push(davit, registry, tmp_path, files, "--progress", "json")
