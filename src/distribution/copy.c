@@ -144,7 +144,9 @@ static int fetch_missing(dv_copy *c, const dv_copy_plan *plan, bool anew, davit_
         if (r == 0)
             missing[count++] = plan->blobs[i];
     }
-    return r < 0 || count == 0 ? (r < 0 ? r : 0) : s->ops->fetch(s, missing, count, err);
+    if (r < 0 || count == 0)
+        return r < 0 ? r : 0;
+    return s->ops->fetch(s, missing, count, err);
 }
 
 static int move_content(dv_copy *c, const dv_copy_plan *plan, const char *name, bool tagged, bool alone,

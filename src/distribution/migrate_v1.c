@@ -6,12 +6,12 @@
  * blobs several at once, and mounted where the target has them in another repository. One that fails is told, and does not stop the rest.
  */
 #include "distribution/copy_private.h"
+#include "distribution/search_v1.h"
 #include "distribution/source_v1.h"
 #include "distribution/v1_convert.h"
 #include "oci/reference.h"
 #include "oci/v1_image.h"
 #include "registry/client.h"
-#include "store/digest_set.h"
 #include "util/file.h"
 #include "util/str.h"
 #include "util/workpool.h"
@@ -23,21 +23,14 @@
 #define TAGS_AT_ONCE 256 /* bounds what is in memory of ancestries */
 #define LOOKS_AT_ONCE 8  /* connections over which the target is asked what it has */
 #define LOOK_SIZE 32     /* tags of a repository that are asked for over one, behind one token */
-#define PAGE_SIZE 100    /* results of a search */
-#define PAGES_MAX 10000
-#define NAMES_BYTES_MAX (8u << 20) /* of all repositories, with what malloc() adds */
-#define NAME_OVERHEAD 40
 #define TEXT_MAX (16u << 10)
 #define WAIT_MS 100
-
-DV_DEFINE_AUTOPTR(davit_v1_search_results, davit_v1_search_results_free)
 
 typedef struct migration {
     davit_client *client;
     const davit_v1_migrate_options *options;
     davit_v1_open_options open; /* with the URL of whoever is asked */
     davit_v1_client *asked;
-    davit_v1_auth *user; /* who searches; NULL: nobody, as long as that is answered */
     const char *target;
     dv_v1_reader *reader;
     davit_v1_migrate_result result;
@@ -48,7 +41,6 @@ static void migration_clear(migration *m)
 {
     dv_v1_reader_close(m->reader);
     davit_v1_client_free(m->asked);
-    davit_v1_auth_free(m->user);
     davit_error_free(m->first);
 }
 DV_DEFINE_AUTO(migration, migration_clear)
@@ -135,72 +127,6 @@ static int check_target(const migration *m, davit_error **err)
         "%s: repositories go to a registry (docker://HOST[/PREFIX]), the store (store:[PREFIX]) or layouts "
         "(oci:DIR)",
         m->target);
-}
-
-/* --- which repositories ------------------------------------------------------------------------------------------------------- */
-
-/* 1: a name that was not found before. */
-static int add_name(const char *name, davit_v1_texts *names, dv_digest_set *known, size_t *bytes,
-                    davit_error **err)
-{
-    davit_digest digest;
-    int r = davit_digest_of(DAVIT_SHA256, name, strlen(name), &digest, err);
-    if (r == 0)
-        r = dv_digest_set_add(known, &digest, NULL, err);
-    if (r <= 0)
-        return r;
-    *bytes += strlen(name) + NAME_OVERHEAD;
-    if (*bytes > NAMES_BYTES_MAX)
-        return dv_error_set(err, DAVIT_ETOOBIG, "more than %u MiB of repositories", NAMES_BYTES_MAX >> 20);
-    return dv_v1_texts_add(names, name, strlen(name)) ? 1 : dv_error_oom(err);
-}
-
-/* 1: there may be more on the next page. A page that says nothing new is the last, whatever it counts (threats C4). */
-static int add_page(const davit_v1_search_results *page, davit_v1_texts *names, dv_digest_set *known,
-                    size_t *bytes, davit_error **err)
-{
-    bool more = false;
-    for (size_t i = 0; i < page->count; i++) {
-        const char *name = page->items[i].name ? page->items[i].name : "";
-        int r = *name ? add_name(name, names, known, bytes, err) : 0;
-        if (r < 0)
-            return r;
-        more = more || r > 0;
-    }
-    return more;
-}
-
-/* As nobody, as searches are; a registry behind somebody else's lock answers its user only. */
-static int search_page(migration *m, int64_t page, davit_v1_search_results **out, davit_error **err)
-{
-    const char *text = m->options->search ? m->options->search : "";
-    DV_AUTOPTR(davit_error) why = NULL;
-    int r = dv_v1_search_as(m->asked, m->user, text, page, PAGE_SIZE, out, &why);
-    if (r == DAVIT_EUNAUTHORIZED && !m->user) {
-        r = dv_v1_client_user(m->asked, &m->open, &m->user, err);
-        if (r < 0)
-            return r;
-        if (m->user)
-            return dv_v1_search_as(m->asked, m->user, text, page, PAGE_SIZE, out, err);
-        r = DAVIT_EUNAUTHORIZED;
-    }
-    return r < 0 ? dv_error_move(err, &why, r) : 0;
-}
-
-/* A registry that stands alone knows no pages, and says so by not counting them. */
-static int search_all(migration *m, davit_v1_texts *names, davit_error **err)
-{
-    DV_AUTO(dv_digest_set) known = {.count = 0};
-    size_t bytes = 0;
-    for (int64_t page = 1; page <= PAGES_MAX; page++) {
-        DV_AUTOPTR(davit_v1_search_results) found = NULL;
-        int r = search_page(m, page, &found, err);
-        if (r == 0)
-            r = add_page(found, names, &known, &bytes, err);
-        if (r <= 0 || found->num_pages <= page)
-            return r < 0 ? r : 0;
-    }
-    return dv_error_set(err, DAVIT_ETOOBIG, "a search of more than %d pages", PAGES_MAX);
 }
 
 /* --- what the target has ------------------------------------------------------------------------------------------------------ */
@@ -549,11 +475,19 @@ static int check_names(const migration *m, davit_error **err)
     return r;
 }
 
+static int search(const migration *m, davit_v1_texts *out, davit_error **err)
+{
+    dv_v1_search s = {.asked = m->asked, .open = &m->open, .text = m->options->search};
+    int r = dv_v1_search_all(&s, out, err);
+    davit_v1_auth_free(s.user);
+    return r;
+}
+
 static int migrate_all(migration *m, davit_error **err)
 {
     DV_AUTO(davit_v1_texts) found = {.items = NULL};
     const davit_v1_migrate_options *o = m->options;
-    int r = o->name_count ? 0 : search_all(m, &found, err);
+    int r = o->name_count ? 0 : search(m, &found, err);
     if (r < 0)
         return r;
     char *const *names = o->name_count ? (char *const *)o->names : found.items;

@@ -355,7 +355,8 @@ static int ask_layer(dv_v1_task *t, davit_v1_client *registry, davit_error **err
     if (r == 0 && row.layer.digest.algorithm && !davit_digest_equal(&row.layer.digest, &t->layer.digest))
         r = dv_error_set(err, DAVIT_EPROTOCOL,
                          "the registry has other bytes for it than before; run it again");
-    return r < 0 ? dv_error_wrap(err, r, "layer of image %s", t->id) : 0;
+    return r < 0 && r != DAVIT_EDIGEST ? dv_error_wrap(err, r, "layer of image %s", t->id)
+                                       : r; /* which says whose it is */
 }
 
 /* --- a task ------------------------------------------------------------------------------------------------------------- */

@@ -82,7 +82,8 @@ static const char schema_3[] =
     "CREATE TABLE v1_image (registry TEXT NOT NULL, id TEXT NOT NULL, parent TEXT NOT NULL, json TEXT NOT "
     "NULL,"
     " checksums TEXT NOT NULL, layer TEXT NOT NULL DEFAULT '', size INTEGER NOT NULL DEFAULT 0,"
-    " media_type TEXT NOT NULL DEFAULT '', diff_id TEXT NOT NULL DEFAULT '', PRIMARY KEY (registry, id));"
+    " media_type TEXT NOT NULL DEFAULT '', diff_id TEXT NOT NULL DEFAULT '', updated_at INTEGER NOT NULL,"
+    " PRIMARY KEY (registry, id));"
     "PRAGMA user_version = 3;";
 
 static const char *const schema_steps[] = {schema_1, schema_2, schema_3};

@@ -8,6 +8,7 @@
 #include "store/image_remove.h"
 #include "store/ingest_sweep.h"
 #include "store/upload_session.h"
+#include "store/v1_image_store.h"
 #include "store/layer_store.h"
 #include "store/content_store.h"
 #include "store/store_private.h"
@@ -192,6 +193,8 @@ static int collect_all(prune *p, davit_error **err)
         r = dv_ingest_sweep(p->store, dv_wall_time_s(), dry, &ingests, err);
     if (r == 0 && !dry)
         r = dv_upload_session_expire(p->store, err);
+    if (r == 0 && !dry)
+        r = dv_v1_image_store_expire(p->store, err);
     p->list->reclaimed = (davit_reclaimed){.blobs = blobs.blobs,
                                            .blob_bytes = blobs.bytes,
                                            .ingests = ingests.ingests,

@@ -4,6 +4,7 @@
 #include "oci/media_type.h"
 #include "store/db.h"
 #include "store/store_private.h"
+#include "util/clock.h"
 
 #include <string.h>
 
@@ -63,13 +64,13 @@ int dv_v1_image_store_put(dv_store *s, const char *registry, const char *id, con
     if (r == 0)
         r = dv_db_run(
             s->db,
-            "INSERT INTO v1_image (registry, id, parent, json, checksums, size) VALUES (?1, ?2, "
-            "?3, ?4, ?5, ?6)"
+            "INSERT INTO v1_image (registry, id, parent, json, checksums, size, updated_at)"
+            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
             " ON CONFLICT (registry, id) DO UPDATE SET parent = ?3, json = ?4, checksums = ?5,"
             " layer = '', diff_id = '', size = ?6 WHERE json != ?4 OR checksums != ?5 OR parent != ?3",
             (dv_db_value[]){DV_TEXT(registry), DV_TEXT(id), DV_TEXT(parent), DV_TEXT(json),
-                            DV_TEXT(checksums), DV_INTEGER(layer_size)},
-            6, err);
+                            DV_TEXT(checksums), DV_INTEGER(layer_size), DV_INTEGER(dv_wall_time_s())},
+            7, err);
     return r < 0 ? r : dv_db_commit(&tx, err);
 }
 
@@ -79,13 +80,14 @@ int dv_v1_image_store_put_layer(dv_store *s, const char *registry, const char *i
     DV_AUTO(dv_db_tx) tx = DV_DB_TX_INIT;
     int r = dv_db_begin(s->db, DV_DB_WRITE_RELAXED, &tx, err);
     if (r == 0)
-        r = dv_db_run(s->db,
-                      "UPDATE v1_image SET layer = ?3, size = ?4, media_type = ?5, diff_id = ?6"
-                      " WHERE registry = ?1 AND id = ?2",
-                      (dv_db_value[]){DV_TEXT(registry), DV_TEXT(id), DV_TEXT(layer->digest.text),
-                                      DV_INTEGER(layer->size), DV_TEXT(layer->media_type),
-                                      DV_TEXT(diff_id->text)},
-                      6, err);
+        r = dv_db_run(
+            s->db,
+            "UPDATE v1_image SET layer = ?3, size = ?4, media_type = ?5, diff_id = ?6, updated_at = ?7"
+            " WHERE registry = ?1 AND id = ?2",
+            (dv_db_value[]){DV_TEXT(registry), DV_TEXT(id), DV_TEXT(layer->digest.text),
+                            DV_INTEGER(layer->size), DV_TEXT(layer->media_type), DV_TEXT(diff_id->text),
+                            DV_INTEGER(dv_wall_time_s())},
+            7, err);
     return r < 0 ? r : dv_db_commit(&tx, err);
 }
 
@@ -96,5 +98,16 @@ int dv_v1_image_store_delete(dv_store *s, const char *registry, const char *id, 
     if (r == 0)
         r = dv_db_run(s->db, "DELETE FROM v1_image WHERE registry = ?1 AND id = ?2",
                       (dv_db_value[]){DV_TEXT(registry), DV_TEXT(id)}, 2, err);
+    return r < 0 ? r : dv_db_commit(&tx, err);
+}
+
+int dv_v1_image_store_expire(dv_store *s, davit_error **err)
+{
+    const int64_t oldest = dv_wall_time_s() - (int64_t)DV_V1_IMAGE_DAYS * 24 * 60 * 60;
+    DV_AUTO(dv_db_tx) tx = DV_DB_TX_INIT;
+    int r = dv_db_begin(s->db, DV_DB_WRITE_RELAXED, &tx, err);
+    if (r == 0)
+        r = dv_db_run(s->db, "DELETE FROM v1_image WHERE updated_at <= ?1",
+                      (dv_db_value[]){DV_INTEGER(oldest)}, 1, err);
     return r < 0 ? r : dv_db_commit(&tx, err);
 }

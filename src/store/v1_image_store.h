@@ -13,6 +13,8 @@
 #include "davit/descriptor.h"
 #include "store/store.h"
 
+#define DV_V1_IMAGE_DAYS 180 /* who comes back later fetches once more */
+
 typedef struct dv_v1_image_row {
     char *parent;    /* "": none */
     char *json;      /* a text, as it came */
@@ -42,5 +44,7 @@ int dv_v1_image_store_put_layer(dv_store *s, const char *registry, const char *i
 
 /* Nothing is known of it any more. One that is not there is fine. */
 int dv_v1_image_store_delete(dv_store *s, const char *registry, const char *id, davit_error **err);
+/* Forget those that were learnt more than DV_V1_IMAGE_DAYS ago. For prune. */
+int dv_v1_image_store_expire(dv_store *s, davit_error **err);
 
 #endif

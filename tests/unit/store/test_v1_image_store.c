@@ -2,6 +2,7 @@
 #include "store_test.h"
 
 #include "oci/media_type.h"
+#include "store/db.h"
 #include "store/v1_image_store.h"
 
 #define HERE "http://old.example/v1/"
@@ -73,11 +74,41 @@ static void v1_image_store__a_layer_stays_as_long_as_the_json_does(void **state)
     }
 }
 
+static void v1_image_store__what_is_old_is_forgotten(void **state)
+{
+    enum { DAY = 24 * 60 * 60 };
+    static const struct {
+        const char *id;
+        int64_t age_s;
+        bool stays;
+    } rows[] = {{"aa", (int64_t)DV_V1_IMAGE_DAYS * DAY - 100, true},
+                {"bb", (int64_t)DV_V1_IMAGE_DAYS * DAY + 100, false}};
+    fixture *f = *state;
+    davit_error *err = NULL;
+    struct dv_db *db = NULL;
+    assert_ok(dv_store_db(f->store, &db, &err));
+    for (size_t i = 0; i < DV_COUNT(rows); i++) {
+        DV_AUTO(dv_db_tx) tx = DV_DB_TX_INIT;
+        assert_ok(dv_v1_image_store_put(f->store, HERE, rows[i].id, "", "{}", "", 1, &err));
+        assert_ok(dv_db_begin(db, DV_DB_WRITE, &tx, &err));
+        assert_ok(dv_db_run(db, "UPDATE v1_image SET updated_at = updated_at - ?1 WHERE id = ?2",
+                            (dv_db_value[]){DV_INTEGER(rows[i].age_s), DV_TEXT(rows[i].id)}, 2, &err));
+        assert_ok(dv_db_commit(&tx, &err));
+    }
+    assert_ok(dv_v1_image_store_expire(f->store, &err));
+    for (size_t i = 0; i < DV_COUNT(rows); i++) {
+        DV_AUTO(dv_v1_image_row) got = DV_V1_IMAGE_ROW_INIT;
+        assert_int_equal(dv_v1_image_store_get(f->store, HERE, rows[i].id, &got, NULL),
+                         rows[i].stays ? 0 : DAVIT_ENOTFOUND);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         store_test(v1_image_store__an_id_belongs_to_its_registry),
         store_test(v1_image_store__a_layer_stays_as_long_as_the_json_does),
+        store_test(v1_image_store__what_is_old_is_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
