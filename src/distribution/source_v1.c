@@ -21,8 +21,8 @@ typedef struct v1_source {
     dv_source source;
     dv_store *store;
     dv_lease *lease;
-    dv_v1_reader *reader; /* own's, or somebody's */
-    dv_v1_reader *own;
+    dv_v1_reader *own; /* NULL: somebody else reads, and fetch asks for it */
+    const dv_source_v1_fetch *fetch;
     dv_v1_wanted *wanted; /* asked's, or somebody's */
     dv_v1_wanted asked;
     dv_v1_converted image; /* that was resolved last */
@@ -55,13 +55,13 @@ static int list(v1_source *s, const char *tag, const char *id, davit_error **err
     davit_v1_tags_free(DV_STEAL(s->asked.tags));
     s->asked.tag = tag;
     s->asked.id = id;
-    return dv_v1_reader_list(s->reader, &s->asked, 1, err);
+    return dv_v1_reader_list(s->own, &s->asked, 1, err);
 }
 
 static int fetch_image(v1_source *s, const char *id, davit_error **err)
 {
     dv_v1_top top = {.wanted = s->wanted, .id = id};
-    int r = s->own ? dv_v1_reader_fetch(s->reader, &top, 1, err) : 0;
+    int r = s->own ? dv_v1_reader_fetch(s->own, &top, 1, err) : 0;
     davit_error_free(top.err);
     return r;
 }
@@ -125,8 +125,8 @@ static int v1_hold(dv_source *source, const davit_descriptor *root, davit_error 
         r = dv_lease_add(s->lease, digests, count + 1, err);
     if (r == 0)
         r = dv_content_put(s->store, config, bytes, err);
-    for (size_t i = 0; r == 0 && i < count + 1; i++)
-        r = dv_v1_reader_stage(s->reader, &digests[i], err);
+    for (size_t i = 0; r == 0 && s->own && i < count + 1; i++)
+        r = dv_v1_reader_stage(s->own, &digests[i], err);
     return r;
 }
 
@@ -172,7 +172,10 @@ static int v1_fetch(dv_source *source, const davit_descriptor *blobs, size_t cou
         if (is_among(blobs, count, &image->layers[i].digest) &&
             !is_among(image->layers, i, &image->layers[i].digest))
             ids[n++] = image->ids[i];
-    return n ? dv_v1_reader_fetch_layers(s->reader, s->wanted, ids, n, err) : 0;
+    if (n == 0)
+        return 0;
+    return s->own ? dv_v1_reader_fetch_layers(s->own, s->wanted, ids, n, err)
+                  : s->fetch->ask(s->fetch->user, ids, n, err);
 }
 
 static int v1_finish(dv_source *source, davit_error **err)
@@ -206,15 +209,16 @@ static void on_event(const davit_progress *event, void *user_data)
         s->progress(event, s->progress_data);
 }
 
-int dv_source_v1_over(davit_client *c, const dv_place *place, dv_v1_reader *reader, dv_v1_wanted *wanted,
-                      dv_source **out, davit_error **err)
+int dv_source_v1_over(davit_client *c, const dv_place *place, const dv_v1_reader *reader,
+                      dv_v1_wanted *wanted, const dv_source_v1_fetch *fetch, dv_source **out,
+                      davit_error **err)
 {
     v1_source *s = dv_new(v1_source);
     if (!s)
         return dv_error_oom(err);
     s->source = (dv_source){.ops = &v1_ops, .client = c, .place = place};
     s->store = dv_store_ref(dv_v1_reader_store(reader));
-    s->reader = reader;
+    s->fetch = fetch;
     s->wanted = wanted;
     *out = &s->source;
     return 0;
@@ -239,7 +243,6 @@ int dv_source_v1_open(davit_client *c, const dv_place *place, dv_source **out, d
         return r;
     }
     s->store = dv_store_ref(dv_v1_reader_store(s->own));
-    s->reader = s->own;
     s->asked.name = place->path;
     s->wanted = &s->asked;
     *out = &s->source;

@@ -5,11 +5,18 @@
 #include "distribution/source.h"
 #include "distribution/v1_reader.h"
 
+/* How layers are fetched that neither side has any more: the reader is not this thread's. */
+typedef struct dv_source_v1_fetch {
+    int (*ask)(void *user, char *const *ids, size_t count, davit_error **err);
+    void *user;
+} dv_source_v1_fetch;
+
 /*
- * wanted was listed with all its tags, and the images of those that are asked for were fetched. Both are borrowed until the close, and stay
- * with whoever has them: finish() of this source does nothing.
+ * wanted was listed with all its tags, the images of those that are asked for were fetched, and what they are made of was staged. All is borrowed until
+ * the close, and stays with whoever has it: finish() of this source does nothing. Threads: any one.
  */
-int dv_source_v1_over(davit_client *c, const dv_place *place, dv_v1_reader *reader, dv_v1_wanted *wanted,
-                      dv_source **out, davit_error **err);
+int dv_source_v1_over(davit_client *c, const dv_place *place, const dv_v1_reader *reader,
+                      dv_v1_wanted *wanted, const dv_source_v1_fetch *fetch, dv_source **out,
+                      davit_error **err);
 
 #endif

@@ -91,6 +91,9 @@ static int complete_top(chain *c, davit_error **err)
     if (!object || !set_missing(object, "architecture", "amd64") || !set_missing(object, "os", "linux"))
         return dv_error_oom(err);
     dv_json_format(object, /* indent= */ 0, /* html_safe= */ true, &text);
+    if (text.failed == DAVIT_ETOOBIG)
+        return dv_error_set(err, DAVIT_ETOOBIG, "image %s: its json is longer than %u MiB when it is escaped",
+                            c->ids[0], 2 * DAVIT_V1_JSON_MAX >> 20);
     c->top = text.failed ? NULL : dv_buf_take(&text);
     return c->top ? 0 : dv_error_oom(err);
 }

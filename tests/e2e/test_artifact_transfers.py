@@ -10,7 +10,7 @@ import pytest
 
 from support import oci
 from support.davit import FAST, SLOW, assert_rss
-from support.faults import (Corrupt, Cut, CutUpload, Error, Pace, RangeIgnored, Reset, SlowTake, StallHead, TooMany,
+from support.faults import (Action, Corrupt, Cut, CutUpload, Error, Pace, RangeIgnored, Reset, SlowTake, StallHead, TooMany,
                             Unavailable)
 from support.faulty_registry import Bearer, FaultyRegistry
 
@@ -248,6 +248,17 @@ def test_what_happens_to_one_download_leaves_the_others_alone(davit, registry, t
         assert again[0].range[0] > 0, "what was there is not asked for again"
 
 
+class Behind(Action):
+    """Not before a file is there."""
+    def __init__(self, path):
+        self.path = path
+
+    def before(self, request):
+        until = time.monotonic() + 10
+        while not self.path.exists() and time.monotonic() < until:
+            time.sleep(0.01)
+
+
 @pytest.mark.parametrize("action,code,words", [
     (Corrupt(1000), 5, "verification failed"),
     (Error(404, "BLOB_UNKNOWN", "blob unknown to registry"), 3, "unknown blob"),
@@ -258,6 +269,7 @@ def test_one_that_is_wrong_has_no_name_and_ends_the_others(davit, registry, tmp_
     files = {"first": b"first", "b": noise("b", 2 * MIB), "slow": noise("slow", 3 * MIB)}
     ref = add(registry, files)
     registry.fault("blob", Pace(1e6), digest=oci.sha256(files["slow"]))
+    registry.fault("blob", Behind(tmp_path / "out/first"), digest=oci.sha256(files["b"]))
     registry.fault("blob", action, digest=oci.sha256(files["b"]))
     started = time.monotonic()
     result = davit.fails(code, *FAST, "artifact", "pull", "-o", tmp_path / "out", ref)

@@ -1,12 +1,16 @@
 """Out of old registries into today's: davit v1 migrate, and copy and pull of v1://. Judged by skopeo, umoci and the trees that come out."""
 import json
 import subprocess
+import threading
+import time
 from dataclasses import replace
 
 import pytest
 
 from support import trees
-from support.davit import FAST
+from support.davit import FAST, SLOW
+from support.faults import Action, StallHead, Status
+from support.faulty_registry import FaultyRegistry
 from support.registry import DockerRegistry
 from support.v1_registry import Answer, V1Index, V1Registry, refuse, tar_of
 
@@ -184,6 +188,51 @@ def test_layers_and_tags_are_asked_for_several_at_once(davit, old, index, new):
     tags_at_once, old.most_at_once = old.most_at_once, 0
     davit("v1", "migrate", "--index", index.url, "old/app0", "old/app1", new.host, timeout=120)
     assert tags_at_once >= 6 and old.most_at_once >= 6
+
+
+class Slow(Action):
+    """What this answers takes a while; how many did at once."""
+    def __init__(self):
+        self.now = self.most = 0
+        self.lock = threading.Lock()
+
+    def before(self, request):
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        time.sleep(0.2)
+        with self.lock:
+            self.now -= 1
+
+
+def test_repositories_are_copied_several_at_once_behind_the_first_tag(davit, old, index):
+    """What all stand on is there when the others begin: it is mounted, and sent once."""
+    with FaultyRegistry() as target:
+        slow = Slow()
+        target.fault("manifest", slow, method="PUT")
+        result = davit("v1", "migrate", "--json", "--index", index.url, target.host, timeout=120).json
+        puts = target.of("manifest", method="PUT")
+        assert result["Migrated"] == 50 and len(puts) == 50 and 4 <= slow.most <= 8
+        assert puts[0].ended <= min(p.started for p in puts[1:])
+        assert result["Copied"]["Count"] == len(old.images) + 50     # each layer once, and a config for each tag
+
+
+def test_what_fails_of_one_repository_does_not_stop_those_beside_it(davit, old, index):
+    with FaultyRegistry() as target:
+        target.fault("manifest", Status(403, b"{}"), method="PUT", name="old/app3")
+        result = davit.run(*FAST, "v1", "migrate", "--index", index.url, target.host, timeout=120)
+        assert result.code == 4 and "45 migrated, 0 there already, 5 failed" in result.text
+        assert not any("old/app3" in line for line in result.lines[:-1]) and len(result.lines) == 46
+
+
+def test_ctrl_c_ends_all_copies_within_a_second(davit, old, index):
+    with FaultyRegistry() as target:
+        target.fault("manifest", StallHead(), method="PUT", name="old/app5")
+        running = davit.start("v1", "migrate", "--index", index.url, target.host)
+        target.wait(lambda: any("old/app5" in r.path for r in target.of("manifest", method="PUT")))
+        before = time.monotonic()
+        running.signal()
+        assert running.wait().code == 130 and time.monotonic() - before < 1.5 * SLOW
 
 
 def test_a_private_repository_is_migrated_as_its_user(davit, old, index, new):

@@ -126,6 +126,7 @@ class Fault:
     origin: str = None
     nth: int = None
     times: int = None
+    name: str = None        # of a repository
     seen: int = 0
 
     def applies(self, request):
@@ -134,6 +135,7 @@ class Fault:
         if (self.digest and request.ref != self.digest) or \
            (self.method and request.method != self.method) or \
            (self.origin and request.origin != self.origin) or \
+           (self.name and not request.path.startswith(f"/v2/{self.name}/")) or \
            (self.ranged is not None and bool(request.range) != self.ranged):
             return False
         self.seen += 1
