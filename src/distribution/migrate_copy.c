@@ -8,6 +8,8 @@
 
 #include "distribution/source_v1.h"
 #include "registry/client.h"
+#include "store/content_store.h"
+#include "store/v1_image_store.h"
 #include "util/file.h"
 #include "util/queue.h"
 #include "util/str.h"
@@ -173,9 +175,33 @@ static void add_result(dv_migration *m, const davit_copy_result *r)
     m->result.present_bytes += r->present_bytes;
 }
 
+/* 1: it came since it was asked for, for another repository. */
+static int has_layer(const copies *all, const event *e, const char *id, davit_error **err)
+{
+    dv_store *store = dv_v1_reader_store(all->m->reader);
+    DV_AUTO(dv_v1_image_row) row = DV_V1_IMAGE_ROW_INIT;
+    int r = dv_v1_image_store_get(store, dv_v1_wanted_registry(e->from->pieces->wanted), id, &row, err);
+    return r < 0 ? r : dv_content_has(store, &row.layer.digest, row.layer.size, err);
+}
+
+static int fetch(const copies *all, const event *e, davit_error **err)
+{
+    DV_AUTOFREE char **missing = dv_new_array(char *, e->count);
+    size_t count = 0;
+    int r = missing ? 0 : dv_error_oom(err);
+    for (size_t i = 0; r >= 0 && i < e->count; i++) {
+        r = has_layer(all, e, e->ids[i], err);
+        if (r == 0)
+            missing[count++] = e->ids[i];
+    }
+    if (r < 0 || count == 0)
+        return r < 0 ? r : 0;
+    return dv_v1_reader_fetch_layers(all->m->reader, e->from->pieces->wanted, missing, count, err);
+}
+
 static void answer(const copies *all, event *e)
 {
-    e->result = dv_v1_reader_fetch_layers(all->m->reader, e->from->pieces->wanted, e->ids, e->count, &e->err);
+    e->result = fetch(all, e, &e->err);
     dv_queue_push(e->from->answers, &e->node);
 }
 

@@ -217,6 +217,21 @@ def test_repositories_are_copied_several_at_once_behind_the_first_tag(davit, old
         assert result["Copied"]["Count"] == len(old.images) + 50     # each layer once, and a config for each tag
 
 
+def test_what_several_of_them_lack_is_fetched_once(davit, index, new):
+    """All is known from the first time, and no byte of it is here or there; all but the first stand on one more layer."""
+    with V1Registry(index=index) as old:
+        base = old.add(f"{0:016x}", {"etc/motd": b"hello\n"})
+        shared = old.add(f"{1:016x}", {"lib": b"x" * 2000000}, parent=base)
+        for r in range(10):
+            old.tag(f"old/app{r}", "1", old.add(f"{100 + r:016x}", {"r": b"%d" % r}, parent=shared if r else base))
+        davit("v1", "migrate", "--index", index.url, f"{new.host}/first")
+        assert davit.store.blobs() == set()
+        old.requests.clear()
+        davit("v1", "migrate", "--index", index.url, f"{new.host}/second")
+        assert fetched(old) == sorted(old.images)
+        assert davit.store.blobs() == set()
+
+
 def test_what_fails_of_one_repository_does_not_stop_those_beside_it(davit, old, index):
     with FaultyRegistry() as target:
         target.fault("manifest", Status(403, b"{}"), method="PUT", name="old/app3")
