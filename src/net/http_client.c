@@ -27,7 +27,7 @@
 #define BUFFER_SMALL (16L << 10) /* of each of several ranges, and of documents */
 #define BUFFER_LARGE (128L << 10)
 #define BUFFER_UPLOAD (128L << 10)
-#define BUFFER_UPLOAD_SMALL (32L << 10) /* of bodies under 1 MiB, of which many are under way at once */
+#define BUFFER_UPLOAD_SMALL (16L << 10) /* of bodies under 1 MiB, of which many are under way at once */
 /*
  * Bytes of a body that the kernel may hold back. Left to itself it takes megabytes, which go out for longer over a slow link than an
  * answer may take, with nobody who sees that they do.
