@@ -272,6 +272,7 @@ DAVIT_API int davit_client_delete_credentials(davit_client *client, const char *
  * @param out_where  NULL, or set on success: the file's path, free with free()
  *
  * Errors, threads: as davit_client_put_credentials()
+ * Spec:    auth.md 5, DESIGN 4
  */
 DAVIT_API int davit_client_delete_all_credentials(davit_client *client, bool *out_found, char **out_where,
                                                   davit_error **err);

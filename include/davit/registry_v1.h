@@ -621,7 +621,8 @@ typedef struct davit_v1_migrate_result {
  *
  * Layers go through the client's store: each is fetched once, whatever stands on it, and leaves the store at the end unless something else in it
  * needs it; what a migration that ended early has fetched stays there for the next. What the target has is neither fetched nor sent again, so that
- * running it again takes a question for each tag. What fails of one tag or repository does not stop the others.
+ * running it again takes a question for each tag. Layers are fetched, and repositories copied, several at once. What fails of one tag or repository
+ * does not stop the others.
  *
  * @param host     host[:port] of a registry or an index; NULL: options->open has its URL
  * @param target   "docker://HOST[/PREFIX]", "store:[PREFIX]" or "oci:DIR", where each repository becomes a layout of its own; without a
